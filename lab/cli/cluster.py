@@ -1,0 +1,85 @@
+"""`lab up`, `lab down`, `lab clean` and `lab doctor`: the machine and what runs on it."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import docker
+import typer
+
+from lab.cli.project import EngineOption, choose_engine, root
+from lab.doctor import examine
+from lab.engines import Engine, Wanted
+from lab.engines.docker.clean import Leftover, clean, leftovers
+from lab.engines.docker.daemon import connect
+from lab.errors import ExitCode, HealError
+from lab.loading import find_topology, load_topology
+from lab.plan import Deployment, deploy_topology
+
+RunOption = Annotated[str | None, typer.Option("--run", help="Only what this run id left.")]
+
+
+def up_command(
+    topology: Annotated[str, typer.Argument(help="Name of a topology.")] = "url-shortener",
+    engine: EngineOption = "auto",
+) -> None:
+    """Bring a topology up with its proxies and keep it; `lab down` takes it down."""
+    chosen, _ = choose_engine(engine)
+    deployment = deploy_topology(load_topology(find_topology(topology, root()), topology))
+    run_id = secrets.token_hex(4)
+    for name, address in asyncio.run(_bring_up(chosen, deployment, run_id)).items():
+        print(f"{name:12} {address}")
+    print(f"\ntake it down: lab down --run {run_id}   (or all: lab down)")
+
+
+async def _bring_up(engine: Engine, deployment: Deployment, run_id: str) -> dict[str, str]:
+    """Leave everything running; returns the addresses on this machine."""
+    wanted = Wanted(run_id, Path("runs"), drivers=False, keep=True)
+    async with engine.up(deployment, wanted, lambda text: print(text, file=sys.stderr)) as cluster:
+        return cluster.addresses()
+
+
+def down_command(run: RunOption = None) -> None:
+    """Take down what `lab up` keeps."""
+    client = connect()
+    kept = [left for left in leftovers(client, run) if left.kept]
+    _remove(client, kept, "nothing is up")
+
+
+def clean_command(run: RunOption = None) -> None:
+    """Remove every container, network and volume of the lab, but not those of a run in progress.
+
+    Images stay: they make the next start quick.
+    """
+    client = connect()
+    over = [left for left in leftovers(client, run) if run or not left.alive]
+    _remove(client, over, "nothing to remove")
+
+
+def _remove(client: docker.DockerClient, found: Sequence[Leftover], nothing: str) -> None:
+    """Remove these, say which, and fail when something resists."""
+    troubles = []
+    for left in found:
+        troubles += clean(client, left.run_id)
+        print(f"removed {left}")
+    if not found:
+        print(nothing)
+    if troubles:
+        raise HealError("could not be removed: " + "; ".join(troubles))
+
+
+def doctor_command() -> None:
+    """Say what this machine has and lacks, and the exact command that mends it."""
+    fine = True
+    for finding in examine():
+        glyph = "✓" if finding.fine else "✗" if finding.needed else "!"
+        print(f"{glyph} {finding.what}: {finding.detail}")
+        if not finding.fine and finding.remedy:
+            print(f"    -> {finding.remedy}")
+        fine = fine and (finding.fine or not finding.needed)
+    raise typer.Exit(int(ExitCode.AS_PREDICTED if fine else ExitCode.ENVIRONMENT))

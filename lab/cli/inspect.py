@@ -1,0 +1,134 @@
+"""`lab list`, `lab show` and `lab plan`: look at experiments without running anything."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from lab.cli.project import experiment_named, root
+from lab.experiment import Experiment
+from lab.faults import KINDS
+from lab.loading import list_experiments, load_experiment
+from lab.plan import Deployment, deploy
+from lab.units import format_duration
+
+NameArgument = Annotated[str, typer.Argument(help="Name or file of an experiment.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
+
+ENGINES = ("docker",)
+
+
+def list_command(*, json_output: JsonOption = False) -> None:
+    """List the experiments: question, designs, faults, duration."""
+    experiments = [load_experiment(path, KINDS) for path in list_experiments(root())]
+    if json_output:
+        print(json.dumps([_listed(experiment) for experiment in experiments], indent=2))
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("experiment", "phase", "question", "designs", "faults", "load"):
+        table.add_column(column, overflow="fold")
+    for experiment in experiments:
+        table.add_row(
+            experiment.name,
+            str(experiment.phase),
+            experiment.question,
+            "\n".join(experiment.designs),
+            "\n".join(_fault_kinds(experiment)),
+            format_duration(experiment.duration_s),
+        )
+    Console().print(table)
+
+
+def show_command(name: NameArgument, *, json_output: JsonOption = False) -> None:
+    """Print an experiment as it is written, or with --json as the lab understands it."""
+    experiment = experiment_named(name)
+    if json_output:
+        print(experiment.model_dump_json(indent=2, by_alias=True))
+    else:
+        print(experiment.text, end="")
+
+
+def plan_command(name: NameArgument, *, json_output: JsonOption = False) -> None:
+    """Print what a run would start, break and check, without an engine."""
+    experiment = experiment_named(name)
+    deployment = deploy(experiment)
+    if json_output:
+        print(json.dumps(_planned(experiment, deployment), indent=2))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"[bold]{experiment.name}[/]: {experiment.question}")
+    _print_timeline(console, experiment)
+    _print_instances(console, deployment)
+    _print_claims(console, experiment)
+
+
+def _listed(experiment: Experiment) -> dict[str, Any]:
+    return {
+        "name": experiment.name,
+        "phase": experiment.phase,
+        "question": experiment.question,
+        "designs": list(experiment.designs),
+        "faults": _fault_kinds(experiment),
+        "duration_s": experiment.duration_s,
+        "engines": list(ENGINES),
+    }
+
+
+def _fault_kinds(experiment: Experiment) -> list[str]:
+    return list(dict.fromkeys(scheduled.fault.kind for scheduled in experiment.faults))
+
+
+def _planned(experiment: Experiment, deployment: Deployment) -> dict[str, Any]:
+    return {
+        **_listed(experiment),
+        "phases": [phase.model_dump() for phase in experiment.phases],
+        "instances": [
+            {"name": i.name, "what": i.service.what, "design": i.design or None}
+            for i in deployment.instances
+        ],
+        "links": [end.name for end in deployment.ends],
+        "faults": [
+            {
+                "name": f.name,
+                "what": f.fault.describe(),
+                "at_s": f.at_s,
+                "until_s": f.until_s,
+                "targets": list(f.fault.targets(deployment)),
+            }
+            for f in experiment.faults
+        ],
+    }
+
+
+def _print_timeline(console: Console, experiment: Experiment) -> None:
+    console.print("\n[bold]timeline[/]")
+    for phase in experiment.phases:
+        console.print(f"  {phase.start_s:5.1f} s  {phase.name}")
+        for fault in experiment.faults:
+            if phase.start_s <= fault.at_s < phase.end_s:
+                end = "stays" if fault.fault.permanent else f"until {fault.until_s:.1f} s"
+                console.print(f"  {fault.at_s:5.1f} s    ⚡ {fault.fault.describe()}, {end}")
+    console.print(f"  {experiment.duration_s:5.1f} s  load off")
+
+
+def _print_instances(console: Console, deployment: Deployment) -> None:
+    console.print(f"\n[bold]instances[/] ({len(deployment.instances)}, and the lab's own)")
+    for instance in deployment.instances:
+        console.print(f"  {instance.name}  ({instance.service.what})")
+    console.print(f"\n[bold]links[/] ({len(deployment.ends)}, one proxy each)")
+    for end in deployment.ends:
+        console.print(f"  {end.name}")
+
+
+def _print_claims(console: Console, experiment: Experiment) -> None:
+    console.print("\n[bold]predictions[/]")
+    for name, design in experiment.designs.items():
+        console.print(f"  {name}")
+        for side in ("holds", "breaks", "pays"):
+            for claim in getattr(design, side):
+                console.print(f"    {side:6}  {claim}")

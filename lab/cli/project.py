@@ -1,0 +1,51 @@
+"""Where things are: the project's folders, experiments by name, and the engine to use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lab.engines import Engine
+from lab.engines.docker import DockerEngine
+from lab.engines.docker.daemon import connect
+from lab.errors import UsageError
+from lab.experiment import Experiment
+from lab.faults import KINDS
+from lab.loading import find_experiment, load_experiment
+
+RunsOption = Annotated[
+    Path, typer.Option("--runs", help="Folder for runs.", show_default="runs", envvar="LAB_RUNS")
+]
+EngineOption = Annotated[str, typer.Option("--engine", help="Where to run: auto or docker.")]
+
+
+def root() -> Path:
+    """The project: the nearest folder upwards that holds `topologies/`, else this checkout."""
+    here = Path.cwd()
+    for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
+        if (folder / "topologies").is_dir():
+            return folder
+    raise UsageError(
+        "no `topologies` folder here or above", remedy="run lab inside a checkout of Chaos Lab"
+    )
+
+
+def experiment_named(name: str, seed: int | None = None) -> Experiment:
+    """Load an experiment by name or by path of its file."""
+    path = Path(name) if name.endswith((".yaml", ".yml", ".py")) else find_experiment(name, root())
+    return load_experiment(path, KINDS, seed)
+
+
+def choose_engine(wanted: str) -> tuple[Engine, str]:
+    """The engine, and the reason for the first line of output.
+
+    Raises:
+        EngineError: no Docker engine answers.
+        UsageError: there is no engine of that name.
+    """
+    if wanted not in ("auto", "docker"):
+        raise UsageError(f"there is no engine `{wanted}`; there are: docker")
+    connect().close()
+    return DockerEngine(), "as asked" if wanted == "docker" else "a Docker engine answers"

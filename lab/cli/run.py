@@ -1,0 +1,131 @@
+"""`lab run`: one experiment, from the file to the exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lab import report, store
+from lab.cli.project import EngineOption, RunsOption, choose_engine, experiment_named
+from lab.engines import Engine, Wanted
+from lab.errors import ExitCode, LabError
+from lab.experiment import Experiment
+from lab.live.terminal import Terminal
+from lab.messages import Message, PhaseStarted
+from lab.record import Record
+from lab.run import run
+
+DEFAULT_EXPERIMENT = "reddit-hug"
+
+
+def run_command(
+    name: Annotated[
+        str, typer.Argument(help="Name or file of an experiment.")
+    ] = DEFAULT_EXPERIMENT,
+    engine: EngineOption = "auto",
+    seed: Annotated[
+        int | None, typer.Option(help="Other random draws; default: the file's.")
+    ] = None,
+    runs: RunsOption = Path("runs"),
+    progress: Annotated[str, typer.Option(help="auto, live, plain or none.")] = "auto",
+    retry_unknown: Annotated[
+        int, typer.Option(help="Run again this often when the verdict is unknown.", min=0, max=5)
+    ] = 0,
+    *,
+    json_output: Annotated[bool, typer.Option("--json", help="Print result.json.")] = False,
+) -> None:
+    """Run an experiment; the exit code says how it ended (docs/results.md)."""
+    experiment = experiment_named(name, seed)
+    chosen, reason = choose_engine(engine)
+    for attempt in range(retry_unknown + 1):
+        code = _once(experiment, chosen, reason, runs, progress, json_output=json_output)
+        if code is not ExitCode.UNKNOWN or attempt == retry_unknown:
+            break
+        print("The run proved nothing; once more.", file=sys.stderr)
+    raise typer.Exit(int(code))
+
+
+def _once(
+    experiment: Experiment,
+    engine: Engine,
+    reason: str,
+    runs: Path,
+    progress: str,
+    *,
+    json_output: bool,
+) -> ExitCode:
+    """One run; returns its exit code."""
+    run_id, folder = store.new_run(runs, experiment.name)
+    with Terminal("none" if json_output and progress == "auto" else progress) as terminal:
+        record = asyncio.run(
+            _interruptible(experiment, engine, reason, Wanted(run_id, folder), terminal)
+        )
+        if record is None:
+            folder_is_empty = not any(folder.iterdir())
+            if folder_is_empty:
+                folder.rmdir()
+            print("Interrupted before the load; everything is taken down.", file=sys.stderr)
+            return ExitCode.INTERRUPTED
+        store.save(record, folder)
+        report.write(record, folder)
+    if json_output:
+        print((folder / "result.json").read_text(), end="")
+    else:
+        terminal.show_result(record, folder)
+    return record.exit_code
+
+
+async def _interruptible(
+    experiment: Experiment, engine: Engine, reason: str, wanted: Wanted, terminal: Terminal
+) -> Record | None:
+    """Run with Ctrl-C and SIGTERM: once heals and reports, twice gives up and says what is left.
+
+    Returns None when it was interrupted before any load.
+    """
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    loaded = False
+
+    def emit(message: Message) -> None:
+        nonlocal loaded
+        loaded = loaded or isinstance(message, PhaseStarted)
+        terminal.emit(message)
+
+    task = asyncio.create_task(run(experiment, engine, reason, wanted, emit, stop))
+
+    def interrupt() -> None:
+        if stop.is_set():
+            _give_up(wanted.run_id)
+        stop.set()
+        terminal.say("interrupted: healing and taking down (once more to give up)")
+        if not loaded:
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupt)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        return None
+    except LabError:
+        if not any(wanted.out.iterdir()):
+            wanted.out.rmdir()
+        raise
+
+
+def _give_up(run_id: str) -> None:
+    """The second Ctrl-C: leave now. The reaper still clears up; say how to see and do it."""
+    print(
+        f"\nGiving up: run {run_id} may not be healed. Its reaper removes it within seconds.\n"
+        f"  see what is left:  docker ps -a --filter label=lab.run={run_id}\n"
+        f"  clear it yourself: lab clean --run {run_id}",
+        file=sys.stderr,
+        flush=True,
+    )
+    os._exit(int(ExitCode.HEALING_INCOMPLETE))

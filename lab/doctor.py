@@ -1,0 +1,148 @@
+"""What this machine has and lacks for the lab, and the exact command that mends each lack."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+
+from lab.engines.docker.clean import leftovers
+from lab.engines.docker.daemon import connect
+from lab.errors import EngineError
+from lab.units import format_size
+
+BASE_IMAGE = "debian:trixie-slim"
+"""All images that are built here start from this one."""
+
+ENOUGH_DISK_BYTES = 6 * 2**30
+"""The images take about 2 GiB; building them needs room beside that."""
+
+ENOUGH_FILES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at. `needed` tells whether the lab cannot run without it."""
+
+    what: str
+    fine: bool
+    detail: str
+    remedy: str = ""
+    needed: bool = True
+
+
+def examine() -> Iterator[Finding]:
+    """Look at everything a run needs, the quick things first."""
+    yield _python()
+    yield _open_files()
+    client: docker.DockerClient | None = None
+    try:
+        client = connect()
+    except EngineError as error:
+        yield Finding("Docker Engine", fine=False, detail=error.message, remedy=error.remedy or "")
+    if client:
+        yield _docker(client)
+        yield _disk(client)
+        yield _base_image(client)
+        yield _leftovers(client)
+    yield _browser()
+
+
+def _python() -> Finding:
+    version = platform.python_version()
+    fine = sys.version_info >= (3, 11)
+    return Finding("Python", fine=fine, detail=version, remedy="make setup PYTHON=python3.12")
+
+
+def _open_files() -> Finding:
+    if sys.platform == "win32":
+        return Finding("open files", fine=True, detail="no limit known")
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return Finding(
+        "open files",
+        fine=soft >= ENOUGH_FILES or soft < 0,
+        detail=f"at most {soft}",
+        remedy=f"ulimit -n {ENOUGH_FILES}",
+        needed=False,
+    )
+
+
+def _docker(client: docker.DockerClient) -> Finding:
+    info = client.info()
+    detail = (
+        f"{info['ServerVersion']} on {info['OperatingSystem']}, "
+        f"{info['NCPU']} cores, {format_size(info['MemTotal'])}, "
+        f"cgroup v{info.get('CgroupVersion', '1')}"
+    )
+    return Finding(
+        "Docker Engine",
+        fine=info["OSType"] == "linux",
+        detail=detail,
+        remedy="switch Docker Desktop to Linux containers",
+    )
+
+
+def _disk(client: docker.DockerClient) -> Finding:
+    root = Path(client.info()["DockerRootDir"])
+    if not root.exists():
+        return Finding("disk", fine=True, detail="inside a virtual machine, not looked at")
+    free = shutil.disk_usage(root).free
+    return Finding(
+        "disk",
+        fine=free >= ENOUGH_DISK_BYTES,
+        detail=f"{format_size(free)} free under {root}",
+        remedy="docker system prune",
+    )
+
+
+def _base_image(client: docker.DockerClient) -> Finding:
+    """Where the first layer of every image comes from."""
+    if any(BASE_IMAGE in image.tags for image in client.images.list()):
+        return Finding("base image", fine=True, detail=f"{BASE_IMAGE} is here")
+    if client.images.list(name="chaos-lab/debian"):
+        return Finding("base image", fine=True, detail="made here from Debian packages")
+    can_make = bool(shutil.which("mmdebstrap") or shutil.which("debootstrap"))
+    return Finding(
+        "base image",
+        fine=can_make,
+        detail=(
+            "pulled when a registry answers, else made from Debian packages"
+            if can_make
+            else "can only be pulled; where no registry answers, mmdebstrap makes it, and that is missing"
+        ),
+        remedy="apt-get install mmdebstrap"
+        if os.geteuid() == 0
+        else "sudo apt-get install mmdebstrap",
+        needed=False,
+    )
+
+
+def _leftovers(client: docker.DockerClient) -> Finding:
+    left = [one for one in leftovers(client) if not one.alive and not one.kept]
+    return Finding(
+        "leftovers",
+        fine=not left,
+        detail="; ".join(map(str, left)) or "none",
+        remedy="lab clean",
+        needed=False,
+    )
+
+
+def _browser() -> Finding:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next((path for name in names if (path := shutil.which(name))), None)
+    return Finding(
+        "browser for `make test`",
+        fine=bool(found and shutil.which("chromedriver")),
+        detail=found or "no Chromium",
+        remedy="apt-get install chromium chromium-driver",
+        needed=False,
+    )

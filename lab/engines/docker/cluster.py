@@ -1,0 +1,270 @@
+"""A deployment that runs in Docker: what the run, the faults and the report ask of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from docker.errors import NotFound
+
+from lab.engines import Driver, Probe, State, Traffic, Usage
+from lab.engines.docker.daemon import Daemon
+from lab.engines.docker.deaths import Deaths
+from lab.engines.docker.driver_channel import DockerDriver
+from lab.engines.docker.hands import Agent
+from lab.engines.docker.health import Health
+from lab.engines.docker.layout import Layout
+from lab.engines.docker.prometheus import Prometheus
+from lab.engines.docker.usage import UsageMeter
+from lab.errors import EngineError, UsageError
+from lab.history import Sample
+from lab.plan import Deployment, Instance, LinkEnd
+from lab.proxies.toxiproxy import ToxiproxyClient
+
+_HTTP_TIMEOUT_S = 10.0
+
+
+@dataclass(slots=True)
+class Handles:
+    """What a bring-up opened: ids by instance or part name, drivers by design, URLs by part name.
+
+    `jobs` are names of instances that end when their work is done.
+    """
+
+    containers: dict[str, str] = field(default_factory=dict)
+    jobs: set[str] = field(default_factory=set)
+    drivers: dict[str, DockerDriver] = field(default_factory=dict)
+    urls: dict[str, str] = field(default_factory=dict)
+
+
+class DockerCluster:
+    """`lab.engines.Cluster`, and `Killable`, `Pausable` and `Partitionable` as well."""
+
+    engine = "docker"
+
+    def __init__(
+        self,
+        daemon: Daemon,
+        deployment: Deployment,
+        layout: Layout,
+        logs: Path,
+        *,
+        proxies: ToxiproxyClient,
+        agent: Agent,
+        prometheus: Prometheus,
+        health: Health,
+        handles: Handles,
+    ) -> None:
+        self.deployment = deployment
+        self.layout = layout
+        self.proxies = proxies
+        self.urls = handles.urls
+        """Where the host reaches `lab/proxy` (its API) and `lab/prometheus`."""
+        self._daemon = daemon
+        self._logs = logs
+        self._agent = agent
+        self._prometheus = prometheus
+        self._health = health
+        self._handles = handles
+        self._meter = UsageMeter(daemon)
+        self._deaths: Deaths | None = None
+        self._following: set[asyncio.Task[None]] = set()
+
+    async def watch(self) -> None:
+        """From now on, notice instances that end by themselves."""
+        self._deaths = await Deaths.watch(
+            self._daemon, self.layout.run_id, set(self._handles.jobs), self._changed
+        )
+
+    async def stop_watching(self) -> None:
+        """The end of `watch`."""
+        if self._deaths:
+            await asyncio.to_thread(self._deaths.close)
+        for task in self._following:
+            task.cancel()
+        await asyncio.gather(*self._following, return_exceptions=True)
+
+    async def driver(self, design: str) -> Driver:
+        """The load driver of a design."""
+        try:
+            return self._handles.drivers[design]
+        except KeyError:
+            raise UsageError(f"no load driver runs for design {design}") from None
+
+    async def probe(self, end: LinkEnd, timeout_s: float = 1.0) -> Probe:
+        """One try of a link, made beside its proxy: toxics and packet rules both show."""
+        answer = await self._agent.order(
+            "probe", address=self._address(end), port=end.link.port, timeout_s=timeout_s
+        )
+        return Probe(answer["outcome"], answer["seconds"], answer["connect_s"])
+
+    async def http(
+        self, instance: Instance, method: str, path: str, body: str | None = None
+    ) -> tuple[int, str]:
+        """A request to the instance's real address, at the port where its metrics are."""
+        scrape = instance.service.scrape
+        if scrape is None or scrape.exporter:
+            raise EngineError(f"{instance.name} has no metrics port of its own to send {path} to")
+        answer = await self._agent.order(
+            "http",
+            address=str(self.layout.containers[instance.name]),
+            port=scrape.port,
+            method=method,
+            path=path,
+            body=body,
+            timeout_s=_HTTP_TIMEOUT_S,
+        )
+        return int(answer["status"]), str(answer["body"])
+
+    async def state(self, instance: Instance) -> State:
+        """What the daemon says, which for `paused` is what the kernel's freezer says."""
+        container = self._handles.containers[instance.name]
+        try:
+            found = await self._daemon.call(self._daemon.api.inspect_container, container)
+        except EngineError as error:
+            if isinstance(error.__cause__, NotFound):
+                return State("missing")
+            raise
+        state = found["State"]
+        status = state["Status"] if state["Status"] in ("running", "paused") else "exited"
+        return State(status, state.get("ExitCode"), bool(state.get("OOMKilled")))
+
+    async def traffic(self) -> dict[str, Traffic]:
+        """Counted by packet rules on the links' addresses."""
+        counts: Mapping[str, list[int]] = await self._agent.order("traffic")
+        return {end.name: Traffic(*counts[self._address(end)]) for end in self.deployment.ends}
+
+    async def usage(self) -> dict[str, Usage]:
+        """By instance name; the lab's own parts by theirs, drivers as `lab/driver/NAME`."""
+        drivers = {f"{design}/client": f"lab/driver/{design}" for design in self._handles.drivers}
+        return await self._meter.read_all(
+            {drivers.get(name, name): id_ for name, id_ in self._handles.containers.items()}
+        )
+
+    async def publish(self, exposition: str) -> None:
+        """The agent serves it."""
+        await self._agent.order("publish", text=exposition)
+
+    async def samples(
+        self, start_unix_s: float, end_unix_s: float, names: Collection[str]
+    ) -> list[Sample]:
+        """Scraped values of these metrics between two moments, in Unix time."""
+        return await self._prometheus.samples(start_unix_s, end_unix_s, names)
+
+    async def versions(self) -> dict[str, str]:
+        """Docker, its kernel, Toxiproxy and Prometheus."""
+        engine, proxy, prometheus = await asyncio.gather(
+            self._daemon.call(self._daemon.api.version),
+            self.proxies.version(),
+            self._prometheus.version(),
+        )
+        return {
+            "docker": str(engine["Version"]),
+            "kernel": str(engine.get("KernelVersion", "unknown")),
+            "toxiproxy": proxy,
+            "prometheus": prometheus,
+        }
+
+    async def residue(self) -> list[str]:
+        """What is not as it was when the cluster came up."""
+        ends = {end.proxy: end for end in self.deployment.ends}
+        toxics, disabled, cut, states = await asyncio.gather(
+            self.proxies.toxics(),
+            self.proxies.disabled(),
+            self._agent.order("cuts"),
+            asyncio.gather(*(self.state(instance) for instance in self.deployment.instances)),
+        )
+        found = [
+            f"{ends[proxy].name}: toxic {toxic.name} ({toxic.kind})"
+            for proxy, on_it in toxics.items()
+            for toxic in on_it
+        ]
+        found += [f"{ends[proxy].name}: its proxy is disabled" for proxy in disabled]
+        found += [
+            f"{end.name}: its packets are dropped"
+            for end in self.deployment.ends
+            if self._address(end) in cut
+        ]
+        return found + [
+            f"{instance.name}: {state.status}"
+            for instance, state in zip(self.deployment.instances, states, strict=True)
+            if state.status != "running" and instance.name not in self._handles.jobs
+        ]
+
+    async def deaths(self) -> AsyncIterator[tuple[str, str]]:
+        """Instances that end although nothing of the lab ended them, as (unique name, why)."""
+        if self._deaths:
+            async for death in self._deaths.seen():
+                yield death
+
+    def logs_path(self, instance: Instance) -> Path:
+        """Where the log of an instance is written when the cluster goes down."""
+        return self._logs / self.layout.log_name(instance.name)
+
+    async def kill(self, instance: Instance) -> None:
+        """SIGKILL, and from the same moment the proxies of the links into it refuse.
+
+        They accept before they dial, so a dead server would look alive without that.
+        """
+        container = self._handles.containers[instance.name]
+        if self._deaths:
+            self._deaths.expected.add(instance.name)
+        state = await self.state(instance)
+        if state.status == "paused":
+            await self.resume(instance)
+        if state.status in ("running", "paused"):
+            await self._meter.remember(container)
+            await asyncio.gather(
+                self._daemon.call(self._daemon.api.kill, container),
+                self._accept(instance, enabled=False),
+            )
+
+    async def start(self, instance: Instance) -> None:
+        """Start it, wait until it is ready, then let the links into it accept again."""
+        container = self._handles.containers[instance.name]
+        await self._daemon.call(self._daemon.api.start, container)
+        await self._health.ready(instance, container)
+        await self._accept(instance, enabled=True)
+        if self._deaths:
+            self._deaths.expected.discard(instance.name)
+
+    async def pause(self, instance: Instance) -> None:
+        """Freeze every process of it."""
+        if (await self.state(instance)).status == "running":
+            await self._daemon.call(self._daemon.api.pause, self._handles.containers[instance.name])
+
+    async def resume(self, instance: Instance) -> None:
+        """Let it go on."""
+        if (await self.state(instance)).status == "paused":
+            await self._daemon.call(
+                self._daemon.api.unpause, self._handles.containers[instance.name]
+            )
+
+    async def cut(self, ends: Sequence[LinkEnd]) -> None:
+        """Drop every packet of these link ends, both ways."""
+        await self._agent.order("cut", addresses=[self._address(end) for end in ends])
+
+    async def mend(self, ends: Sequence[LinkEnd]) -> None:
+        """Stop dropping."""
+        await self._agent.order("mend", addresses=[self._address(end) for end in ends])
+
+    def _address(self, end: LinkEnd) -> str:
+        return str(self.layout.links[end.name])
+
+    async def _accept(self, instance: Instance, *, enabled: bool) -> None:
+        ends = self.deployment.ends_into(instance)
+        await asyncio.gather(*(self.proxies.set_enabled(end.proxy, enabled) for end in ends))
+
+    def _changed(self, name: str, action: str) -> None:
+        """An instance ended by itself, or its restart policy started it: its links follow."""
+        instance = self.deployment.instance(name)
+        task = asyncio.create_task(self._follow(instance, action))
+        self._following.add(task)
+        task.add_done_callback(self._following.discard)
+
+    async def _follow(self, instance: Instance, action: str) -> None:
+        if action == "start":
+            await self._health.ready(instance, self._handles.containers[instance.name])
+        await self._accept(instance, enabled=action == "start")

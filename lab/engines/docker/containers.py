@@ -1,0 +1,180 @@
+"""Containers as the Docker Engine API describes them: pure, from the values of a topology.
+
+The API's own words are used (docs.docker.com/reference/api/engine, `POST /containers/create`), so
+that what is sent can be read, printed and tested without a daemon.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+from lab.engines.docker.layout import Layout, hosts_of
+from lab.engines.docker.owner import INSTANCE, PART
+from lab.errors import EngineError
+from lab.plan import Deployment, Instance
+from lab.topology import File, Service
+
+Config = dict[str, Any]
+
+_LOG = {"Type": "json-file", "Config": {"max-size": "20m", "max-file": "2"}}
+
+
+def instance_config(
+    instance: Instance,
+    image: str,
+    deployment: Deployment,
+    layout: Layout,
+    network: str,
+    labels: Mapping[str, str],
+) -> Config:
+    """The container of one instance, in the run's network with its links in its hosts file."""
+    service = instance.service
+    hosts = hosts_of(instance.name, instance.design, deployment, layout)
+    config: Config = {
+        "Image": image,
+        "Hostname": instance.host,
+        "Env": [f"{name}={value}" for name, value in service.environment.items()],
+        "Labels": {
+            **labels,
+            PART: "instance",
+            INSTANCE: instance.name,
+            "lab.design": instance.design,
+            "lab.service": service.name,
+        },
+        # The lab runs the check itself, at start and as often as is useful; Docker would go on
+        # running it in the middle of measurements, at 90 ms of CPU each.
+        "Healthcheck": {"Test": ["NONE"]},
+        "HostConfig": {
+            **_limits(service),
+            "ExtraHosts": hosts,
+            "LogConfig": _LOG,
+            "NetworkMode": network,
+            "RestartPolicy": _restart(service.restart),
+            "Init": service.init,
+            "Tmpfs": dict(_tmpfs(text) for text in service.tmpfs),
+            "Mounts": [_volume(text, labels) for text in service.volumes],
+            "Sysctls": dict(service.sysctls),
+        },
+        **joins(network, layout.containers[instance.name], layout.alias(instance)),
+    }
+    optional = {
+        "Cmd": list(service.command) if service.command is not None else None,
+        "Entrypoint": list(service.entrypoint) if service.entrypoint is not None else None,
+        "User": service.user,
+        "WorkingDir": service.working_dir,
+        "StopSignal": service.stop_signal,
+    }
+    return {**config, **{key: value for key, value in optional.items() if value is not None}}
+
+
+def part_config(
+    image: str,
+    part: str,
+    labels: Mapping[str, str],
+    *,
+    command: Sequence[str] | None = None,
+    env: Mapping[str, str] | None = None,
+    host: Mapping[str, Any] | None = None,
+) -> Config:
+    """One of the lab's own containers; `host` adds to its HostConfig."""
+    config: Config = {
+        "Image": image,
+        "Env": [f"{name}={value}" for name, value in (env or {}).items()],
+        "Labels": {**labels, PART: part},
+        "Healthcheck": {"Test": ["NONE"]},
+        "HostConfig": {"LogConfig": _LOG, **(host or {})},
+    }
+    return config if command is None else {**config, "Cmd": list(command)}
+
+
+def joins(network: str, address: IPv4Address, *aliases: str) -> Config:
+    """The part of a container's description that puts it on the network at an address."""
+    endpoint = {"IPAMConfig": {"IPv4Address": str(address)}, "Aliases": list(aliases)}
+    return {"NetworkingConfig": {"EndpointsConfig": {network: endpoint}}}
+
+
+def talks() -> Config:
+    """What lets this process hold a container's standard input: it ends when this process does."""
+    return {
+        "AttachStdin": True,
+        "AttachStdout": True,
+        "AttachStderr": True,
+        "OpenStdin": True,
+        "StdinOnce": True,
+    }
+
+
+def _limits(service: Service) -> dict[str, Any]:
+    limits: dict[str, Any] = {
+        "Ulimits": [
+            {"Name": name, "Soft": soft, "Hard": hard}
+            for name, (soft, hard) in service.ulimits.items()
+        ]
+    }
+    if service.cpus is not None:
+        limits["NanoCpus"] = round(service.cpus * 1e9)
+    if service.memory_bytes is not None:
+        # Swap counts towards the same limit, so a service that needs more dies instead of crawling.
+        limits |= {"Memory": service.memory_bytes, "MemorySwap": service.memory_bytes}
+    return limits
+
+
+def _restart(policy: str) -> dict[str, Any]:
+    name, _, count = policy.partition(":")
+    if name == "no":
+        return {"Name": ""}
+    return {"Name": name, **({"MaximumRetryCount": int(count)} if count else {})}
+
+
+def _tmpfs(text: str) -> tuple[str, str]:
+    target, _, options = text.partition(":")
+    return target, options
+
+
+def _volume(text: str, labels: Mapping[str, str]) -> dict[str, Any]:
+    """A volume of `name:/target` or `/target`: new and empty in every run, and its alone."""
+    target = next(part for part in text.split(":") if part.startswith("/"))
+    return {"Type": "volume", "Target": target, "VolumeOptions": {"Labels": dict(labels)}}
+
+
+def files_archive(files: Sequence[File]) -> bytes:
+    """A tar, to be unpacked at `/`, of an author's files; everyone in the container may read them.
+
+    Raises:
+        EngineError: one of them is not there or cannot be read.
+    """
+    entries: dict[str, Path] = {}
+    for file in files:
+        if not file.source.exists():
+            raise EngineError(
+                f"{file.source} is to be put at {file.target}, but does not exist",
+                remedy="correct `volumes:` or `configs:` in the Compose file",
+            )
+        if file.source.is_dir():
+            for path in sorted(file.source.rglob("*")):
+                if "__pycache__" not in path.parts:
+                    entries[f"{file.target}/{path.relative_to(file.source).as_posix()}"] = path
+        else:
+            entries[file.target] = file.source
+    return archive({target: source for target, source in entries.items() if source.is_file()})
+
+
+def archive(entries: Mapping[str, Path | bytes]) -> bytes:
+    """A tar of files by absolute path in the container, given as a file here or as content."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for target, source in entries.items():
+            info = tarfile.TarInfo(target.lstrip("/"))
+            try:
+                content = source if isinstance(source, bytes) else source.read_bytes()
+                runs = not isinstance(source, bytes) and source.stat().st_mode & 0o100
+            except OSError as error:
+                raise EngineError(f"{error.filename} cannot be read: {error.strerror}") from error
+            info.mode, info.size = 0o755 if runs else 0o644, len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()

@@ -1,0 +1,185 @@
+"""The lab's own containers in a run: proxy, network agent, load drivers, Prometheus, exporters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import lab
+from lab.engines.docker import prometheus
+from lab.engines.docker.containers import Config, archive, joins, part_config, talks
+from lab.engines.docker.layout import (
+    POSTGRES_EXPORTER,
+    PROMETHEUS,
+    PROXY,
+    REDIS_EXPORTER,
+    Layout,
+    hosts_of,
+    own_parts,
+)
+from lab.plan import Deployment, client_of
+
+TOXIPROXY_IMAGE = "ghcr.io/shopify/toxiproxy:2.12.0"
+TOOLBOX_IMAGE = "chaos-lab/toolbox"
+AGENT = "lab/agent"
+_HOME = "/opt/lab"
+_AGENT_PATH = f"{_HOME}/agent.py"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A container of the lab: its description, and a tar of files to be unpacked at `/`."""
+
+    name: str
+    config: Config
+    files: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What all parts of a run have in common. `images` are ids by reference."""
+
+    deployment: Deployment
+    layout: Layout
+    network: str
+    images: Mapping[str, str]
+    labels: Mapping[str, str]
+
+    def joins(self, name: str) -> Config:
+        """The place of a part in the network."""
+        return joins(self.network, self.layout.containers[name])
+
+
+def images_of(deployment: Deployment, *, drivers: bool) -> list[str]:
+    """References of the images that the lab's parts need."""
+    own = own_parts(deployment, drivers=drivers)
+    exporters = {
+        POSTGRES_EXPORTER: prometheus.POSTGRES_IMAGE,
+        REDIS_EXPORTER: prometheus.REDIS_IMAGE,
+    }
+    needed = [image for name, image in exporters.items() if name in own]
+    return [TOXIPROXY_IMAGE, TOOLBOX_IMAGE, prometheus.IMAGE, *needed]
+
+
+def proxy(setting: Setting) -> Part:
+    """Toxiproxy; its API is the only thing of it that the host reaches."""
+    config = part_config(
+        setting.images[TOXIPROXY_IMAGE],
+        "proxy",
+        setting.labels,
+        command=["-host=0.0.0.0", "-proxy-metrics"],
+        host={
+            **_published(prometheus.PROXY_PORT),
+            "NetworkMode": setting.network,
+            # A name that this run does not have is an error at once, not a question to the
+            # resolver of the office that the accept loop of a link would wait for.
+            "Dns": ["127.0.0.1"],
+            "DnsOptions": ["attempts:1", "timeout:1"],
+            "DnsSearch": ["."],
+        },
+    )
+    exposed: Config = {"ExposedPorts": {f"{prometheus.PROXY_PORT}/tcp": {}}}
+    return Part(PROXY, {**config, **exposed, **setting.joins(PROXY)})
+
+
+def agent(setting: Setting, proxy_container: str) -> Part:
+    """The network agent, in the proxy's network namespace and with no right but to change it."""
+    config = part_config(
+        setting.images[TOOLBOX_IMAGE],
+        "agent",
+        setting.labels,
+        command=["python", "-u", _AGENT_PATH],
+        host={
+            "NetworkMode": f"container:{proxy_container}",
+            "CapDrop": ["ALL"],
+            "CapAdd": ["NET_ADMIN"],
+            "LogConfig": {"Type": "none"},
+        },
+    )
+    source = Path(__file__).with_name("agent.py")
+    return Part(AGENT, {**config, **talks()}, archive({_AGENT_PATH: source}))
+
+
+def driver(setting: Setting, design: str) -> Part:
+    """The load driver of a design: a client like any other, with one link to the entry."""
+    name = client_of(design)
+    config = part_config(
+        setting.images[TOOLBOX_IMAGE],
+        "driver",
+        {**setting.labels, "lab.design": design},
+        command=["python", "-m", "lab.load.driver"],
+        env={"PYTHONPATH": _HOME, "PYTHONDONTWRITEBYTECODE": "1"},
+        host={
+            "NetworkMode": setting.network,
+            "ExtraHosts": hosts_of(name, design, setting.deployment, setting.layout),
+            "LogConfig": {"Type": "none"},
+        },
+    )
+    return Part(name, {**config, **talks(), **setting.joins(name)}, _package())
+
+
+def scrapers(setting: Setting, *, drivers: bool, with_agent: bool) -> list[Part]:
+    """Prometheus, and one exporter for all servers of a kind that do not speak for themselves."""
+    deployment, layout = setting.deployment, setting.layout
+    config = part_config(
+        setting.images[prometheus.IMAGE],
+        "prometheus",
+        setting.labels,
+        command=prometheus.COMMAND,
+        host={**_published(prometheus.PORT), "NetworkMode": setting.network},
+    )
+    exposed: Config = {"ExposedPorts": {f"{prometheus.PORT}/tcp": {}}}
+    scrape = prometheus.config(deployment, layout, drivers=drivers, agent=with_agent)
+    found = [
+        Part(
+            PROMETHEUS,
+            {**config, **exposed, **setting.joins(PROMETHEUS)},
+            archive({prometheus.CONFIG_PATH: scrape.encode()}),
+        )
+    ]
+    if POSTGRES_EXPORTER in layout.containers:
+        files = {prometheus.AUTH_PATH: prometheus.postgres_auth(deployment).encode()}
+        found.append(
+            _exporter(
+                setting,
+                POSTGRES_EXPORTER,
+                prometheus.POSTGRES_IMAGE,
+                prometheus.POSTGRES_COMMAND,
+                files,
+            )
+        )
+    if REDIS_EXPORTER in layout.containers:
+        found.append(
+            _exporter(setting, REDIS_EXPORTER, prometheus.REDIS_IMAGE, prometheus.REDIS_COMMAND, {})
+        )
+    return found
+
+
+def _exporter(
+    setting: Setting, name: str, image: str, command: tuple[str, ...], files: Mapping[str, bytes]
+) -> Part:
+    config = part_config(
+        setting.images[image],
+        "exporter",
+        setting.labels,
+        command=command,
+        host={"NetworkMode": setting.network},
+    )
+    return Part(name, {**config, **setting.joins(name)}, archive(files) if files else b"")
+
+
+def _published(port: int) -> Config:
+    """On a free port of 127.0.0.1: the host reaches containers in no other way."""
+    return {"PortBindings": {f"{port}/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]}}
+
+
+@cache
+def _package() -> bytes:
+    """The installed `lab` package, as a tar; the driver imports the little of it that it needs."""
+    root = Path(lab.__file__).parent
+    files = {
+        f"{_HOME}/lab/{path.relative_to(root).as_posix()}": path for path in root.rglob("*.py")
+    }
+    return archive(dict(sorted(files.items())))

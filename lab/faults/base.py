@@ -1,0 +1,113 @@
+"""What a fault is: one thing broken, for a while, that proves it bit and knows how to undo itself.
+
+A fault kind is one file in this folder: a frozen model with the fields of its YAML form and four
+methods. `inject` and `heal` change the cluster; `observe` only looks, and is asked before, during
+and after, so that "it bit" and "it is gone" are measurements and not the return code of a command.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import Field
+
+from lab.engines import Cluster, Probe
+from lab.experiment import Model
+from lab.plan import Deployment, Instance, LinkEnd
+from lab.units import format_duration
+
+PROBE_TIMEOUT_S = 0.4
+"""How long a probe waits before it calls a link silent; far above any healthy answer here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a look at the target said: is the fault in effect, and the measurement in words."""
+
+    in_effect: bool
+    text: str
+
+
+class Fault(Model, ABC):
+    """Base of all fault kinds. `kind` is the word in YAML, the file's name and the metric label."""
+
+    kind: ClassVar[str]
+    needs: ClassVar[tuple[type, ...]] = ()
+    """Optional protocols of `lab.engines` that the cluster must offer."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """What is broken, in a few words."""
+
+    @abstractmethod
+    def targets(self, deployment: Deployment) -> tuple[str, ...]:
+        """Unique names of the link ends or instances it breaks, over all designs."""
+
+    @abstractmethod
+    async def inject(self, cluster: Cluster) -> None:
+        """Break it. Injecting twice is the same as once."""
+
+    @abstractmethod
+    async def heal(self, cluster: Cluster) -> None:
+        """Undo it. Healing what is whole changes nothing."""
+
+    @abstractmethod
+    async def observe(self, cluster: Cluster) -> Observation:
+        """Look whether it is in effect on every target."""
+
+    @property
+    def permanent(self) -> bool:
+        """Whether it stays by design, so that nothing has to be proved gone."""
+        return False
+
+
+class LinkFault(Fault):
+    """A fault of a link; `link` is `app -> db`, `app-1 -> db` or with the port."""
+
+    link: str = Field(
+        description="the link to break, as `client -> server`", examples=["app -> db"]
+    )
+
+    def targets(self, deployment: Deployment) -> tuple[str, ...]:
+        """The names of its link ends."""
+        return tuple(end.name for end in self.ends(deployment))
+
+    def ends(self, deployment: Deployment) -> list[LinkEnd]:
+        """Its link ends over all designs."""
+        return deployment.ends_of(self.link)
+
+
+class ServiceFault(Fault):
+    """A fault of a service: all its replicas (`app`) or one (`app-2`), in every design."""
+
+    service: str = Field(description="the service, or one replica of it", examples=["app", "app-1"])
+
+    def targets(self, deployment: Deployment) -> tuple[str, ...]:
+        """The names of its instances."""
+        return tuple(instance.name for instance in self.instances(deployment))
+
+    def instances(self, deployment: Deployment) -> list[Instance]:
+        """Its instances over all designs."""
+        return deployment.instances_of(self.service)
+
+
+async def probe_all(
+    cluster: Cluster, ends: Sequence[LinkEnd], timeout_s: float = PROBE_TIMEOUT_S
+) -> list[Probe]:
+    """Probe every link end, side by side."""
+    return list(await asyncio.gather(*(cluster.probe(end, timeout_s) for end in ends)))
+
+
+def summary(probes: Sequence[Probe]) -> str:
+    """`round trip 203 ms`, `silent`, `refused`; several outcomes are listed once each."""
+    words = []
+    answered = [probe.seconds for probe in probes if probe.outcome == "answered"]
+    if answered:
+        low, high = format_duration(min(answered)), format_duration(max(answered))
+        words.append(f"round trip {low}" if low == high else f"round trip {low} to {high}")
+    words += sorted({probe.outcome for probe in probes} - {"answered"})
+    return ", ".join(words) or "no link"

@@ -1,0 +1,133 @@
+"""One scheduled fault, from before it starts until it is proved gone.
+
+    look (before) … planned time: inject, look until it bit … end: heal, look until it is gone
+
+Whatever happens in between (an exception, Ctrl-C, a cancelled task), healing is tried, with a
+deadline of its own, and is not cut short by a second cancellation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+
+from lab.clock import Clock
+from lab.engines import Cluster
+from lab.errors import HealError, InjectionError, LabError
+from lab.experiment import ScheduledFault
+from lab.faults.base import Fault, Observation
+from lab.record import FaultRecord
+
+LOOK_AHEAD_S = 1.2
+"""The first look happens this long before injecting, so its probes are over by then."""
+
+HEAL_DEADLINE_S = 20.0
+"""How long healing and its proof may take; starting a crashed database is the slowest of them."""
+
+_LOOK_EVERY_S = 0.05
+
+Changed = Callable[[FaultRecord, str], None]
+"""Told at each stage: `before`, `injected`, `bit`, `healed`, `gone`, `problem`."""
+
+
+async def _to_the_end(work: Coroutine[object, object, None]) -> None:
+    """Await `work` even when this task is cancelled meanwhile; the cancellation comes after it."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+        except LabError:
+            break
+    task.result()
+    if cancelled:
+        raise cancelled
+
+
+class Injection:
+    """Runs one scheduled fault against a cluster and keeps its record."""
+
+    def __init__(
+        self, scheduled: ScheduledFault, cluster: Cluster, clock: Clock, changed: Changed
+    ) -> None:
+        self._scheduled = scheduled
+        self._fault: Fault = scheduled.fault
+        self._cluster = cluster
+        self._clock = clock
+        self._changed = changed
+        self.record = FaultRecord(
+            name=scheduled.name,
+            kind=self._fault.kind,
+            text=self._fault.describe(),
+            targets=self._fault.targets(cluster.deployment),
+            planned_s=scheduled.at_s,
+        )
+
+    async def run(self) -> FaultRecord:
+        """Wait for its time, inject, hold, heal, prove both; returns the finished record.
+
+        Raises:
+            HealError: it could not be healed, or not proved gone.
+            InjectionError: it could not be injected (it was healed nevertheless).
+        """
+        await self._sleep_until(self._scheduled.at_s - LOOK_AHEAD_S)
+        before = await self._fault.observe(self._cluster)
+        self._note("before", before=before.text)
+        if before.in_effect:
+            raise InjectionError(
+                f"{self.record.text}: already so before injecting ({before.text}), nothing to prove"
+            )
+        await self._sleep_until(self._scheduled.at_s)
+        try:
+            await self._inject()
+            await self._sleep_until(self._scheduled.until_s)
+        finally:
+            await _to_the_end(self._heal())
+        return self.record
+
+    async def _inject(self) -> None:
+        self._note("injected", injected_s=self._clock.now())
+        await self._fault.inject(self._cluster)
+        confirmed_s = self._clock.now()
+        seen = await self._look(wanted=True, until_s=self._scheduled.until_s)
+        self._note("bit", confirmed_s=confirmed_s, during=seen.text, bit=seen.in_effect)
+
+    async def _heal(self) -> None:
+        if self._fault.permanent:
+            self._note("gone", healed=True, after="stays, as written")
+            return
+        try:
+            async with asyncio.timeout(HEAL_DEADLINE_S):
+                await self._fault.heal(self._cluster)
+                self._note("healed", healed_s=self._clock.now())
+                until_s = self._clock.now() + HEAL_DEADLINE_S / 2
+                seen = await self._look(wanted=False, until_s=until_s)
+        except TimeoutError:
+            self._note("problem", after="healing did not end in time")
+            raise HealError(
+                f"{self.record.text}: healing took over {HEAL_DEADLINE_S:.0f} s"
+            ) from None
+        except LabError as error:
+            self._note("problem", after=error.message)
+            raise HealError(f"{self.record.text}: could not be healed: {error.message}") from error
+        self._note("gone", gone_s=self._clock.now(), after=seen.text, healed=not seen.in_effect)
+        if seen.in_effect:
+            raise HealError(f"{self.record.text}: healed, yet still in effect ({seen.text})")
+
+    async def _look(self, *, wanted: bool, until_s: float) -> Observation:
+        """Look until the fault is (not) in effect, or the time is over; the last look counts."""
+        while True:
+            seen = await self._fault.observe(self._cluster)
+            if seen.in_effect is wanted or self._clock.now() + _LOOK_EVERY_S >= until_s:
+                return seen
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _sleep_until(self, at_s: float) -> None:
+        await asyncio.sleep(max(0.0, at_s - self._clock.now()))
+
+    def _note(self, stage: str, **changes: object) -> None:
+        self.record = replace(self.record, **changes)  # type: ignore[arg-type]
+        self._changed(self.record, stage)

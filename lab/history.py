@@ -1,0 +1,132 @@
+"""The history of a run: operations, events and samples on one clock.
+
+Every time is in seconds since the run's zero (the planned start of the load). An operation's
+latency runs from the moment it was *due* (open loop), not from when it was sent, so a stalled
+system cannot hide its queue (coordinated omission; Gil Tene, "How NOT to Measure Latency").
+
+On disk a history is one JSON object a line, `{"type": "op" | "event" | "sample", ...}`;
+docs/results.md lists every field.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, NamedTuple
+
+Outcome = Literal["ok", "fail", "info"]
+"""`ok`: done. `fail`: certainly did not succeed. `info`: unknown, it may still take effect."""
+
+
+class Op(NamedTuple):
+    """One operation of a client.
+
+    Fields:
+        design: the design it was sent to.
+        request: name of the request in the mix.
+        key: the drawn key, or "".
+        due_s: when the pacer wanted it sent; latency counts from here.
+        sent_s: when its first byte was sent.
+        done_s: when its outcome was known.
+        outcome: ok / fail / info.
+        status: HTTP status of the last attempt, 0 without an answer.
+        attempts: how often it was tried, at least 1.
+        error: short reason when not ok ("timeout", "refused", "reset", "closed", "http 500" ...).
+    """
+
+    design: str
+    request: str
+    key: str
+    due_s: float
+    sent_s: float
+    done_s: float
+    outcome: Outcome
+    status: int
+    attempts: int
+    error: str
+
+    @property
+    def latency_s(self) -> float:
+        """Seconds from due to done."""
+        return self.done_s - self.due_s
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to the run: a phase, a fault, a container, a note.
+
+    Kinds: `phase`, `inject`, `heal`, `service`, `driver`, `reading`, `note`, `problem`, `end`.
+    `data` holds JSON values; which keys each kind has is listed in docs/results.md.
+    """
+
+    at_s: float
+    kind: str
+    text: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Sample(NamedTuple):
+    """One scraped value. `design` is "" for a service that all designs share."""
+
+    at_s: float
+    design: str
+    instance: str
+    name: str
+    labels: tuple[tuple[str, str], ...]
+    value: float
+
+
+@dataclass(slots=True)
+class History:
+    """Everything a run recorded; checkers read it, nobody changes it afterwards."""
+
+    ops: list[Op] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+
+    def of(self, design: str) -> list[Op]:
+        """The operations of one design, in the order they were due."""
+        return sorted((op for op in self.ops if op.design == design), key=lambda op: op.due_s)
+
+    def kind(self, kind: str) -> list[Event]:
+        """The events of one kind, in order of time."""
+        return sorted((e for e in self.events if e.kind == kind), key=lambda e: e.at_s)
+
+
+def dump_lines(records: Iterable[Op | Event | Sample]) -> Iterator[str]:
+    """One JSON line per record, ready to be written."""
+    for record in records:
+        match record:
+            case Op():
+                body: dict[str, Any] = {"type": "op", **record._asdict()}
+            case Sample():
+                body = {"type": "sample", **record._asdict(), "labels": dict(record.labels)}
+            case Event():
+                body = {"type": "event", **asdict(record)}
+        yield json.dumps(_rounded(body), separators=(",", ":"), ensure_ascii=False) + "\n"
+
+
+def load_lines(lines: Iterable[str]) -> History:
+    """The history that `dump_lines` wrote."""
+    history = History()
+    for line in lines:
+        body = json.loads(line)
+        match body.pop("type"):
+            case "op":
+                history.ops.append(Op(**body))
+            case "sample":
+                body["labels"] = tuple(sorted(body["labels"].items()))
+                history.samples.append(Sample(**body))
+            case "event":
+                history.events.append(Event(**body))
+            case other:
+                raise ValueError(f"unknown record type {other!r}")
+    return history
+
+
+def _rounded(body: dict[str, Any]) -> dict[str, Any]:
+    """Times to the microsecond: what the clock can honestly tell, and half the file size."""
+    return {
+        k: round(v, 6) if k.endswith("_s") and isinstance(v, float) else v for k, v in body.items()
+    }

@@ -1,0 +1,227 @@
+"""Checks across the parts of an experiment: do the names that they use exist? Pure, no positions.
+
+The YAML loader puts each mistake at its place in the file; the Python loader says which part of the
+value it is in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from pydantic import BaseModel
+
+from lab.claims import Claim, Moment, Window
+from lab.experiment import Design, Phase, ScheduledFault
+from lab.loading.hints import did_you_mean
+from lab.sentences import Expression
+from lab.topology import CLIENT, Service, Topology
+
+_TOLERANCE_S = 1e-6
+
+
+class Mistake(NamedTuple):
+    """What is wrong, what to write instead, and the word that is wrong."""
+
+    message: str
+    hint: str = ""
+    word: str = ""
+
+
+@dataclass(slots=True)
+class Names:
+    """What claims and sentences may name.
+
+    `requests` is by design, None where they are not known. `unsure` holds names that exist but
+    whose place on the timeline is not known, because of another mistake; no phases at all means
+    that the timeline is unknown.
+    """
+
+    phases: tuple[Phase, ...]
+    faults: tuple[ScheduledFault, ...]
+    trim_s: float
+    requests: Mapping[str, Collection[str] | None]
+    unsure: set[str] = field(default_factory=set)
+
+    @property
+    def spans(self) -> dict[str, tuple[float, float]]:
+        """Start and end of everything that `during` may name; a phase goes before a fault."""
+        spans = {fault.name: (fault.at_s, fault.until_s) for fault in self.faults}
+        return spans | {phase.name: (phase.start_s, phase.end_s) for phase in self.phases}
+
+
+def claim_mistakes(claim: Claim, design: str, names: Names) -> Iterator[Mistake]:
+    """What a claim of a design names that is not there."""
+    yield from _window_mistakes(claim.window, names, whole=claim.measure.name == "recovery")
+    request, reference = claim.measure.request, claim.bound.reference
+    if request:
+        yield from _request_mistakes(request, design, names)
+    if reference is None:
+        return
+    if reference not in names.requests:
+        yield from _span_mistakes(reference, names, also=names.requests)
+    elif request:
+        yield from _request_mistakes(request, reference, names)
+
+
+def expression_mistakes(expression: Expression, design: str, names: Names) -> Iterator[Mistake]:
+    """What an expression in a sentence of a design names that is not there."""
+    recovery = any(measure.name == "recovery" for measure in expression.measures)
+    yield from _window_mistakes(expression.window, names, whole=recovery)
+    for measure in expression.measures:
+        if measure.request:
+            yield from _request_mistakes(measure.request, design, names)
+
+
+def _request_mistakes(request: str, design: str, names: Names) -> Iterator[Mistake]:
+    requests = names.requests.get(design)
+    if requests is not None and request not in requests:
+        message = f"design `{design}` sends no request called `{request}`"
+        yield Mistake(message, did_you_mean(request, requests), request)
+
+
+def _window_mistakes(window: Window, names: Names, *, whole: bool) -> Iterator[Mistake]:
+    """`whole` phases count as they are; otherwise they are trimmed at both edges."""
+    if window.start and window.end:
+        yield from _moments_mistakes(window.start, window.end, names)
+    elif window.phase:
+        yield from _span_mistakes(window.phase, names)
+        start_s, end_s = names.spans.get(window.phase, (0.0, float("inf")))
+        if not whole and end_s - start_s <= 2 * names.trim_s:
+            yield Mistake(
+                f"`{window.phase}` lasts {end_s - start_s:g} s; nothing is left of it once "
+                f"{names.trim_s:g} s are trimmed at both edges",
+                f"write from {window.phase} to {window.phase}.end+2s, or lower `trim`",
+                window.phase,
+            )
+
+
+def _span_mistakes(name: str, names: Names, also: Iterable[str] = ()) -> Iterator[Mistake]:
+    if name in names.spans or name in names.unsure or not names.phases:
+        return
+    if name == "run":
+        yield Mistake(
+            "the whole run is what counts when nothing is said", "leave `during run` out", name
+        )
+        return
+    what = "phase, fault or design" if also else "phase or fault"
+    hint = did_you_mean(name, [*names.spans, *also])
+    yield Mistake(f"there is no {what} `{name}`", hint, name)
+
+
+def _moments_mistakes(start: Moment, end: Moment, names: Names) -> Iterator[Mistake]:
+    spans, ends = names.spans, []
+    for moment in (start, end):
+        if moment.phase:
+            yield from _span_mistakes(moment.phase, names)
+        if moment.phase and moment.phase not in spans:
+            return
+        edges = spans[moment.phase] if moment.phase else (0.0, 0.0)
+        ends.append((edges[1] if moment.edge == "end" else edges[0]) + moment.offset_s)
+    if not names.phases:
+        return
+    if ends[0] >= ends[1]:
+        yield Mistake(f"the window ends at {ends[1]:g} s, before it starts at {ends[0]:g} s")
+    elif ends[0] < -_TOLERANCE_S or ends[1] > names.phases[-1].end_s + _TOLERANCE_S:
+        message = f"the window from {ends[0]:g} s to {ends[1]:g} s leaves the timeline"
+        yield Mistake(message, f"it ends at {names.phases[-1].end_s:g} s")
+
+
+class Targets:
+    """What faults may break: services, replicas and links over all designs."""
+
+    def __init__(self, topologies: Iterable[tuple[Topology, Mapping[str, int]]]) -> None:
+        """Take in each design's topology and its own numbers of replicas."""
+        self.services: dict[str, None] = {}
+        self.links: dict[str, None] = {}
+        self._ports: dict[tuple[str, str], set[str]] = {}
+        for topology, replicas in topologies:
+            hosts = {s.name: _hosts(s, replicas) for s in topology.services.values()}
+            self.services |= dict.fromkeys(host for group in hosts.values() for host in group)
+            for link in topology.all_links:
+                self.links[link.pair] = None
+                for client in hosts.get(link.client, [CLIENT]):
+                    for server in hosts[link.server]:
+                        if client == server != link.server:
+                            continue  # a replica opens no connection to itself
+                        self._ports.setdefault((client, server), set()).add(str(link.port))
+
+    def mistakes(self, fault: BaseModel) -> Iterator[tuple[str, Mistake]]:
+        """The fields of a fault that name what is not there."""
+        for name in ("link", "service", "between"):
+            value = getattr(fault, name, None)
+            if name == "link" and isinstance(value, str):
+                yield from ((name, mistake) for mistake in self._link(value))
+            elif name == "service" and isinstance(value, str):
+                yield from ((name, mistake) for mistake in self._service(value))
+            elif name == "between" and isinstance(value, tuple | list):
+                yield from ((name, mistake) for mistake in self._between(*map(str, value)))
+
+    def _link(self, text: str) -> Iterator[Mistake]:
+        client, arrow, rest = (part.strip() for part in text.partition("->"))
+        server, _, port = rest.partition(":")
+        if not arrow or not client or not server:
+            yield Mistake(f"`{text}` is not a link", "write client -> server, like app -> db")
+            return
+        ports = self._ports.get((client, server))
+        if ports is None:
+            yield Mistake(
+                f"there is no link `{client} -> {server}`", self._links_hint(client, server)
+            )
+        elif port and port not in ports:
+            yield Mistake(
+                f"`{client} -> {server}` does not go to port {port}", f"it goes to {min(ports)}"
+            )
+
+    def _service(self, name: str) -> Iterator[Mistake]:
+        if name not in self.services:
+            yield Mistake(f"there is no service `{name}`", did_you_mean(name, self.services), name)
+
+    def _between(self, one: str, other: str) -> Iterator[Mistake]:
+        unknown = [side for side in (one, other) if side not in (*self.services, CLIENT)]
+        for side in unknown:
+            yield from self._service(side)
+        if not unknown and (one, other) not in self._ports and (other, one) not in self._ports:
+            message = f"nothing connects `{one}` and `{other}`"
+            yield Mistake(message, f"the links are: {', '.join(self.links)}")
+
+    def _links_hint(self, client: str, server: str) -> str:
+        near = did_you_mean(f"{client} -> {server}", self.links)
+        every = f"the links are: {', '.join(self.links)}"
+        return f"{near} {every}" if near.startswith("did") else every
+
+
+def _hosts(service: Service, replicas: Mapping[str, int]) -> list[str]:
+    count = replicas.get(service.name, service.replicas)
+    return [service.name, *(f"{service.name}-{number}" for number in range(1, count + 1))]
+
+
+def setting_mistakes(topology: Topology, service: str, what: str) -> Iterator[Mistake]:
+    """Whether a design may set something of this service; `what` is `environment`, `replicas`."""
+    if service not in topology.services:
+        message = f"topology `{topology.name}` has no service `{service}`"
+        yield Mistake(message, did_you_mean(service, topology.services))
+    elif topology.services[service].shared:
+        yield Mistake(
+            f"all designs share `{service}`, so that one alone cannot set its {what}",
+            "set it in the Compose file, or take the service out of `shared`",
+        )
+
+
+def shared_mistakes(designs: Mapping[str, Topology]) -> Iterator[tuple[str, Mistake]]:
+    """Shared services run once for all designs, so every topology must mean the same by them."""
+    first: dict[str, tuple[str, Service]] = {}
+    for design, topology in designs.items():
+        for service in topology.services.values():
+            if not service.shared:
+                continue
+            other, same = first.setdefault(service.name, (design, service))
+            if same != service:
+                message = f"`{other}` and `{design}` share `{service.name}`, but not the same one"
+                yield design, Mistake(message, "use one topology, or write it alike in both")
+
+
+def requests_of(designs: Mapping[str, Design]) -> dict[str, Collection[str] | None]:
+    """The names of each design's requests."""
+    return {name: [r.name for r in design.load.requests] for name, design in designs.items()}

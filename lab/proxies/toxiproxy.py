@@ -1,0 +1,228 @@
+"""Control of a Toxiproxy server: `lab.proxies.Proxies` over the `toxiproxy-python` library.
+
+The library knows one server per process (a class attribute), waits for ever, has no call that
+updates a toxic, and reports three error statuses only. `_Consumer` takes the place of the one
+class in it that talks HTTP and adds all of that; nothing outside of this module knows the library.
+
+Never edit a chain whose peer does not read: Toxiproxy 2.12 then waits for the peer with the
+chain locked, and closing the connections at that point makes the wait endless (the one goroutine
+that would empty the chain needs the lock itself; Shopify/toxiproxy#558). The right order is to look
+first, and where a peer does not read, to close the connections *before* the edit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar, copy_context
+from typing import Any, TypeVar
+
+import requests
+import toxiproxy.proxy
+import toxiproxy.server
+from toxiproxy.api import APIConsumer
+
+from lab.errors import EngineError
+from lab.proxies import ProxySpec, Toxic
+
+DEADLINE_S = 2.0
+_THREADS = 16
+
+T = TypeVar("T")
+Stalled = Callable[[str], Awaitable[bool]]
+"""Whether a peer of a connection of that proxy does not read what it is sent."""
+
+
+class _RefusedError(Exception):
+    """The server answered, but not with what was asked for."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class _Server:
+    """Address of one server and the connections to it, one per thread."""
+
+    def __init__(self, url: str, deadline_s: float) -> None:
+        self.url = url
+        self.deadline_s = deadline_s
+        self._local = threading.local()
+
+    def request(self, method: str, path: str, **kwargs: Any) -> requests.Response:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = requests.Session()
+            session.trust_env = False  # no HTTP proxy between the lab and its own container
+        response = session.request(method, self.url + path, timeout=self.deadline_s, **kwargs)
+        if not response.ok:
+            raise _RefusedError(response.status_code, response.text.strip())
+        return response
+
+
+_server: ContextVar[_Server] = ContextVar("_server")
+
+
+class _Consumer(APIConsumer):  # type: ignore[misc]
+    """Sends what the library asks for to the server of the current call."""
+
+    @classmethod
+    def get(cls, url: str, params: Any = None, **kwargs: Any) -> requests.Response:
+        return _server.get().request("GET", url, params=params, **kwargs)
+
+    @classmethod
+    def delete(cls, url: str, **kwargs: Any) -> requests.Response:
+        return _server.get().request("DELETE", url, **kwargs)
+
+    @classmethod
+    def post(cls, url: str, data: Any = None, json: Any = None, **kwargs: Any) -> requests.Response:
+        return _server.get().request("POST", url, data=data, json=json, **kwargs)
+
+
+toxiproxy.proxy.APIConsumer = _Consumer
+toxiproxy.server.APIConsumer = _Consumer
+
+
+class ToxiproxyClient:
+    """One Toxiproxy server.
+
+    Args:
+        url: its API, such as `http://127.0.0.1:8474`.
+        stalled: tells whether a proxy has a peer that does not read; None when nobody can tell.
+        deadline_s: how long one request may take.
+    """
+
+    def __init__(
+        self, url: str, stalled: Stalled | None = None, deadline_s: float = DEADLINE_S
+    ) -> None:
+        self._server = _Server(url, deadline_s)
+        self._stalled = stalled
+        self._specs: dict[str, ProxySpec] = {}
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="toxiproxy")
+
+    async def version(self) -> str:
+        """The server's version."""
+        answer = await self._call("version", lambda: _Consumer.get("/version").json())
+        return str(answer["version"])
+
+    async def create(self, proxies: Sequence[ProxySpec]) -> None:
+        """Create these proxies, enabled, without toxics.
+
+        Raises:
+            EngineError: one of them cannot listen, or the server does not answer.
+        """
+        body = [
+            {"name": p.name, "listen": p.listen, "upstream": p.upstream, "enabled": True}
+            for p in proxies
+        ]
+        # One request for all: the library would list all proxies before each one that it creates.
+        await self._call("creating proxies", lambda: _Consumer.post("/populate", json=body))
+        self._specs.update({p.name: p for p in proxies})
+
+    async def add(self, proxy: str, toxic: Toxic) -> None:
+        """Add a toxic.
+
+        One of the same name, kind and direction is updated in place, which disturbs no connection;
+        any other of that name is removed first.
+        """
+        body = {
+            "name": toxic.name,
+            "type": toxic.kind,
+            "stream": toxic.stream,
+            "toxicity": toxic.toxicity,
+            "attributes": dict(toxic.attributes),
+        }
+        there = {t.name: t for t in await self._toxics_of(proxy)}.get(toxic.name)
+        if there and (there.kind, there.stream) == (toxic.kind, toxic.stream):
+            path = f"/proxies/{proxy}/toxics/{toxic.name}"
+            await self._edit(
+                proxy, f"updating {toxic.name}", lambda: _Consumer.post(path, json=body)
+            )
+            return
+        if there:
+            await self.remove(proxy, toxic.name)
+        await self._edit(
+            proxy, f"adding {toxic.name}", lambda: self._proxy(proxy).add_toxic(**body)
+        )
+
+    async def remove(self, proxy: str, toxic: str) -> None:
+        """Remove a toxic; removing one that is not there changes nothing."""
+        if any(t.name == toxic for t in await self._toxics_of(proxy)):
+            await self._edit(
+                proxy, f"removing {toxic}", lambda: self._proxy(proxy).destroy_toxic(toxic)
+            )
+
+    async def set_enabled(self, proxy: str, enabled: bool) -> None:  # noqa: FBT001 - as the protocol
+        """A disabled proxy refuses connections and closes the ones it has."""
+        library = self._proxy(proxy)
+        what = f"{'enabling' if enabled else 'disabling'} {proxy}"
+        await self._call(what, library.enable if enabled else library.disable)
+
+    async def toxics(self) -> dict[str, list[Toxic]]:
+        """All toxics in force, by proxy; proxies without any are left out."""
+        listed = await self._listed()
+        return {
+            name: [_toxic(toxic) for toxic in proxy["toxics"]]
+            for name, proxy in listed.items()
+            if proxy["toxics"]
+        }
+
+    async def disabled(self) -> list[str]:
+        """Names of the proxies that are disabled."""
+        return [name for name, proxy in (await self._listed()).items() if not proxy["enabled"]]
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _edit(self, proxy: str, what: str, edit: Callable[[], Any]) -> None:
+        """Edit a proxy's chain; where a peer does not read, with its connections closed before."""
+        if self._stalled is None or not await self._stalled(proxy):
+            await self._call(f"{what} on {proxy}", edit)
+            return
+        await self.set_enabled(proxy, enabled=False)
+        try:
+            await self._call(f"{what} on {proxy}", edit)
+        finally:
+            await self.set_enabled(proxy, enabled=True)
+
+    async def _toxics_of(self, proxy: str) -> list[Toxic]:
+        found = await self._call(f"toxics of {proxy}", self._proxy(proxy).toxics)
+        return [_toxic(vars(toxic)) for toxic in found.values()]
+
+    async def _listed(self) -> dict[str, Any]:
+        listed = await self._call("proxies", lambda: _Consumer.get("/proxies").json())
+        return dict(listed)
+
+    def _proxy(self, name: str) -> Any:
+        """The library's object for a proxy, made without asking the server for all of them."""
+        spec = self._specs.get(name, ProxySpec(name, "", ""))
+        return toxiproxy.Proxy(name=name, listen=spec.listen, upstream=spec.upstream, enabled=True)
+
+    async def _call(self, what: str, function: Callable[[], T]) -> T:
+        def call() -> T:
+            _server.set(self._server)
+            return function()
+
+        try:
+            # A context of its own for each call: threads of the pool are shared by all of them.
+            return await asyncio.get_running_loop().run_in_executor(
+                self._pool, copy_context().run, call
+            )
+        except requests.Timeout:
+            raise EngineError(
+                f"Toxiproxy: {what}: no answer within {self._server.deadline_s:g} s",
+                remedy="a peer of that link may have stopped reading: resume it",
+            ) from None
+        except _RefusedError as error:
+            raise EngineError(f"Toxiproxy: {what}: {error} (status {error.status})") from error
+        except requests.RequestException as error:
+            raise EngineError(f"Toxiproxy: {what}: it is gone ({error})") from error
+
+
+def _toxic(body: dict[str, Any]) -> Toxic:
+    return Toxic(
+        body["name"], body["type"], body["stream"], dict(body["attributes"]), body["toxicity"]
+    )

@@ -1,0 +1,103 @@
+"""The record of one finished run: everything the report, the summary and `lab check` read.
+
+`lab.store` writes it to `runs/<experiment>/<time>-<id>/` and reads it back; nothing in it needs an
+engine any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lab.errors import ExitCode
+from lab.experiment import Experiment
+from lab.history import History
+from lab.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class FaultRecord:
+    """One fault as it went. Times are run seconds; None where it never happened.
+
+    `before`, `during` and `after` are what the probe measured ("round trip 0.4 ms"), in words.
+    `bit` and `healed` are what was proved.
+    """
+
+    name: str
+    kind: str
+    text: str
+    targets: tuple[str, ...]
+    planned_s: float
+    injected_s: float | None = None
+    confirmed_s: float | None = None
+    healed_s: float | None = None
+    gone_s: float | None = None
+    before: str = ""
+    during: str = ""
+    after: str = ""
+    bit: bool = False
+    healed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one design used while the load was on.
+
+    `cpu_s` and `memory_peak_bytes` are of its own containers plus its share of the shared ones
+    (split evenly between the designs); `operations` is how many were due.
+    """
+
+    containers: int
+    cpu_s: float
+    memory_peak_bytes: float
+    operations: int
+
+    @property
+    def cpu_per_1000(self) -> float:
+        """CPU-seconds per 1,000 operations."""
+        return 1000 * self.cpu_s / self.operations if self.operations else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How late a design's driver sent: seconds between due and sent, where nothing held it back.
+
+    `sent` of `due` operations left while the load was on; `saturated` counts those refused because
+    too many were in flight.
+    """
+
+    p50_s: float
+    p99_s: float
+    max_s: float
+    due: int
+    sent: int
+    saturated: int = 0
+
+
+@dataclass(slots=True)
+class Record:
+    """One run; `costs`, `lags` and `whys` are by design.
+
+    `links` says by link how many packets it carried while the baseline ran, to prove that traffic
+    went through the proxies.
+    """
+
+    run_id: str
+    experiment: Experiment
+    engine: str
+    started_unix_s: float
+    seed: int
+    history: History
+    verdict: Verdict
+    exit_code: ExitCode
+    faults: tuple[FaultRecord, ...] = ()
+    costs: Mapping[str, Cost] = field(default_factory=dict)
+    lags: Mapping[str, Lag] = field(default_factory=dict)
+    whys: Mapping[str, str] = field(default_factory=dict)
+    links: Mapping[str, int] = field(default_factory=dict)
+    observer_share: float = 0.0
+    residue: tuple[str, ...] = ()
+    interrupted: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    host: Mapping[str, str] = field(default_factory=dict)
+    timings: Mapping[str, float] = field(default_factory=dict)

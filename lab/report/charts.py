@@ -1,0 +1,184 @@
+"""What the charts show, as JSON for report.js, and each chart in words for those who see none."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from lab.checkers import Facts, WindowError, metric_per_second, per_second, span_of
+from lab.claims import LATENCY, parse_claim
+from lab.record import FaultRecord, Record
+from lab.units import format_count, format_duration
+from lab.words import claims_of, fault_short, moment
+
+Window = Mapping[str, Any]
+Values = Sequence[float | None]
+
+_COUNTER_ENDINGS = ("_total", "_count", "_sum")
+"""Prometheus names counters so; their charts show the increase per second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """A record with its seconds and series counted once; everything that is drawn reads these."""
+
+    record: Record
+    facts: Facts
+    windows: Mapping[str, Sequence[Window]]
+
+    @classmethod
+    def of(cls, record: Record) -> Numbers:
+        """Count them."""
+        what, history = record.experiment, record.history
+        windows = {name: per_second(what, history, name) for name in what.designs}
+        return cls(record, Facts(what, history, record.costs), windows)
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One chart: `kind` is `latency`, `outcomes`, `in_flight` or `watch`.
+
+    `keys` are the drawn lines as (CSS class, label); `words` says what is to be seen.
+    """
+
+    kind: str
+    title: str
+    unit: str
+    keys: tuple[tuple[str, str], ...]
+    words: str
+    watch: int = 0
+
+
+def data(numbers: Numbers) -> dict[str, Any]:
+    """Everything the page draws; times in run seconds, latencies in seconds."""
+    record, what = numbers.record, numbers.record.experiment
+    return {
+        "duration": what.duration_s,
+        "phases": [{"name": p.name, "from": p.start_s, "to": p.end_s} for p in what.phases],
+        "faults": [band for fault in record.faults if (band := _band(what.duration_s, fault))],
+        "designs": {name: _design(numbers, name) for name in what.designs},
+    }
+
+
+def _band(duration_s: float, fault: FaultRecord) -> dict[str, Any] | None:
+    """From when the fault was in force until it was ordered off; to the end where it never was."""
+    from_s = fault.injected_s if fault.confirmed_s is None else fault.confirmed_s
+    if from_s is None:
+        return None
+    to_s = next((at for at in (fault.healed_s, fault.gone_s) if at is not None), duration_s)
+    return {"text": fault_short(fault), "from": _number(from_s), "to": _number(to_s)}
+
+
+def _design(numbers: Numbers, name: str) -> dict[str, Any]:
+    windows = numbers.windows[name]
+    columns = ("p50", "p95", "p99", "ok", "fail", "info", "in_flight")
+    return {
+        **{key: [_number(window[key]) for window in windows] for key in columns},
+        "bounds": _bounds(numbers.record, name),
+        "watch": [
+            [_number(value) for value in watched(numbers.facts, metric, name)]
+            for metric in numbers.record.experiment.watch
+        ],
+    }
+
+
+def _number(value: float | None) -> float | None:
+    """Five significant digits: more than a screen shows, and half of the page's size."""
+    if value is None or not math.isfinite(value):
+        return None
+    return float(f"{value:.5g}")
+
+
+def _bounds(record: Record, name: str) -> list[dict[str, Any]]:
+    """The lines that a latency must stay under or over, where its claim looks."""
+    found = []
+    for result in claims_of(record, name):
+        claim = parse_claim(result.claim)
+        if claim.measure.name not in LATENCY or not result.limit or result.side == "pays":
+            continue
+        try:
+            span = span_of(claim.window, record.experiment)
+        except WindowError:
+            continue
+        text = f"{claim.measure} {claim.operator} {format_duration(result.limit)}"
+        found.append({"text": text, "value": result.limit, "from": span.start_s, "to": span.end_s})
+    return found
+
+
+def is_counter(metric: str) -> bool:
+    """Whether a metric only goes up, by the naming rule of Prometheus."""
+    return metric.partition("{")[0].endswith(_COUNTER_ENDINGS)
+
+
+def watched(facts: Facts, metric: str, design: str) -> list[float | None]:
+    """A watched metric per second: its value, or for a counter how much it went up."""
+    values = metric_per_second(facts, metric, design)
+    if not is_counter(metric):
+        return values
+    steps: list[float | None] = [None]
+    for before, now in pairwise(values):
+        rose = before is not None and now is not None and now >= before
+        steps.append((now or 0.0) - (before or 0.0) if rose else None)
+    return steps
+
+
+def charts(numbers: Numbers, design: str) -> list[Chart]:
+    """The charts of one design, top to bottom; every design has the same ones."""
+    record, windows, facts = numbers.record, numbers.windows[design], numbers.facts
+    return [
+        Chart(
+            "latency", "latency", "log scale",
+            (("p50", "p50"), ("p95", "p95"), ("p99", "p99")),
+            _in_words(record, windows, "p99", "p99 at most", format_duration),
+        ),
+        Chart(
+            "outcomes", "requests per second", "by when they were due",
+            (("ok", "ok"), ("fail", "failed"), ("info", "unknown")),
+            _failures_in_words(record, windows),
+        ),
+        Chart(
+            "in_flight", "open requests", "most at once",
+            (("flight", "open"),),
+            _in_words(record, windows, "in_flight", "at most", format_count),
+        ),
+        *(
+            Chart(
+                "watch", metric, "per second" if is_counter(metric) else "sum of instances",
+                (("flight", "value"),), _watch_in_words(watched(facts, metric, design)), number,
+            )
+            for number, metric in enumerate(record.experiment.watch)
+        ),
+    ]  # fmt: skip
+
+
+def _in_words(record: Record, windows: Sequence[Window], key: str, what: str, form: Any) -> str:
+    """`p99 at most 16 ms in baseline (T+2 s), 5 s in fault (T+14 s)`, for any column."""
+    said = []
+    for phase in record.experiment.phases:
+        inside = [
+            w for w in windows if phase.start_s <= w["t"] < phase.end_s and w[key] is not None
+        ]
+        if inside:
+            worst = max(inside, key=lambda window: window[key])
+            said.append(f"{form(worst[key])} in {phase.name} ({moment(worst['t'])})")
+    return f"{what} {', '.join(said)}." if said else "no data."
+
+
+def _failures_in_words(record: Record, windows: Sequence[Window]) -> str:
+    said = []
+    for phase in record.experiment.phases:
+        inside = [w for w in windows if phase.start_s <= w["t"] < phase.end_s]
+        bad = sum(window["fail"] for window in inside), sum(window["info"] for window in inside)
+        due = sum(window["due"] for window in inside)
+        said.append(f"{bad[0]} failed and {bad[1]} unknown of {due:,} in {phase.name}")
+    return f"{', '.join(said)}."
+
+
+def _watch_in_words(values: Values) -> str:
+    known = [value for value in values if value is not None]
+    if not known:
+        return "nothing was scraped."
+    return f"between {format_count(min(known))} and {format_count(max(known))}."

@@ -1,0 +1,82 @@
+"""Every experiment that ships ends as predicted, and stops doing so when its truth is bent.
+
+Each test is one whole run of about a minute on real containers, from the command line.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+EXPERIMENTS = sorted(path.stem for path in (PROJECT / "experiments").glob("*.yaml"))
+LONGEST_S = 300
+
+pytestmark = [pytest.mark.experiment, pytest.mark.docker]
+
+
+def lab(*args: str) -> subprocess.CompletedProcess[str]:
+    """Run `lab` as a person would."""
+    return subprocess.run(
+        [sys.executable, "-m", "lab", *args],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_S,
+        check=False,
+    )
+
+
+def left_in_docker(run_id: str) -> str:
+    """Names of containers that still carry the run's label."""
+    command = ["docker", "ps", "-a", "--filter", f"label=lab.run={run_id}", "--format", "{{.Names}}"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_ends_as_predicted(name, tmp_path):
+    """Naive designs break, better ones hold and pay, and nothing is left behind.
+
+    A run that proved nothing (unknown) may be repeated once; one that contradicts never.
+    """
+    finished = lab("run", name, "--runs", str(tmp_path), "--retry-unknown", "1")
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    folder = tmp_path / name / "latest"
+    result = json.loads((folder / "result.json").read_text())
+    assert result["verdict"] == "as predicted"
+    assert {claim["side"] for claim in result["claims"]} >= {"holds", "breaks", "pays"}
+    assert all(fault["bit"] and fault["healed"] for fault in result["faults"])
+    assert left_in_docker(result["run_id"]) == ""
+    for kept in ("plan.json", "history.jsonl", "windows.jsonl", "report.html", "summary.md", "junit.xml"):
+        assert (folder / kept).stat().st_size > 0
+    again = lab("check", str(folder))
+    assert again.returncode == 0, again.stdout + again.stderr
+
+
+def test_without_its_fault_the_naive_design_does_not_break(tmp_path):
+    """Take the fault out of the file and the prediction fails: the claims can tell."""
+    text = (PROJECT / "experiments" / "reddit-hug.yaml").read_text()
+    healthy = re.sub(r"\nfaults:\n(?:[ \t]+.*\n|\n)*", "\n", text)
+    assert healthy != text
+    file = tmp_path / "reddit-hug-healthy.yaml"
+    file.write_text(healthy)
+    finished = lab("run", str(file), "--runs", str(tmp_path))
+    assert finished.returncode in (1, 3), finished.stdout + finished.stderr
+
+
+def test_a_flipped_claim_is_not_as_predicted(tmp_path):
+    """Say of a design that holds that it breaks: exit code 1, from the same numbers."""
+    finished = lab("run", "honest-ruler", "--runs", str(tmp_path))
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    folder = (tmp_path / "honest-ruler" / "latest").resolve()
+    plan = json.loads((folder / "plan.json").read_text())
+    for design in plan["designs"].values():
+        design["holds"], design["breaks"] = design["breaks"], design["holds"]
+    (folder / "plan.json").write_text(json.dumps(plan))
+    flipped = lab("check", str(folder))
+    assert flipped.returncode == 1, flipped.stdout + flipped.stderr
