@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """A run's clock: `zero_s` is a reading of `time.monotonic()`, `zero_unix_s` the same instant."""
+    """A run's clock: `zero_s` reads like `time.monotonic()`, `zero_unix_s` is the same instant."""
 
     zero_s: float
     zero_unix_s: float

@@ -116,7 +116,7 @@ def _base_image(client: docker.DockerClient) -> Finding:
         detail=(
             "pulled when a registry answers, else made from Debian packages"
             if can_make
-            else "can only be pulled; where no registry answers, mmdebstrap makes it, and that is missing"
+            else "can only be pulled: mmdebstrap, which makes it offline, is missing"
         ),
         remedy="apt-get install mmdebstrap"
         if os.geteuid() == 0

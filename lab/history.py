@@ -31,7 +31,7 @@ class Op(NamedTuple):
         done_s: when its outcome was known.
         outcome: ok / fail / info.
         status: HTTP status of the last attempt, 0 without an answer.
-        attempts: how often it was tried, at least 1.
+        attempts: how often it was tried; 0 when it never was, because too many were in flight.
         error: short reason when not ok ("timeout", "refused", "reset", "closed", "http 500" ...).
     """
 

@@ -96,7 +96,9 @@ class Service:
     @property
     def what(self) -> str:
         """What runs: the image, or the folder it is built from."""
-        return self.image or (self.build.context.name if self.build else "?")
+        if self.image or not self.build:
+            return self.image or ""
+        return (self.build.context / self.build.dockerfile).resolve().parent.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,8 @@ def design_state(record: Record, design: str) -> State:
     if not judged or any(c.true is None for c in judged):
         return State("?", "unknown", "unknown", predicted=False)
     predicted = all(c.status is Status.AS_PREDICTED for c in judged)
-    priced = all(c.status is Status.AS_PREDICTED for c in claims if c.side == "pays")
+    prices = [c.status for c in claims if c.side == "pays"]
+    priced = Status.NOT_AS_PREDICTED not in prices
     price_words = "" if priced else ", but not at the predicted price"
     if any(c.true is False for c in judged):
         since_s = broken_since(record, design)

@@ -144,8 +144,9 @@ class Cluster(Protocol):
         ...
 
     async def residue(self) -> list[str]:
-        """What a fault left behind: toxics, disabled proxies, drop rules, paused or dead instances;
-        each text starts with the unique name of the link end or instance.
+        """What faults left: toxics, disabled proxies, drop rules, paused or dead instances.
+
+        Each text starts with the unique name of the link end or instance.
         """
         ...
 
@@ -154,8 +155,9 @@ class Cluster(Protocol):
         ...
 
     def addresses(self) -> dict[str, str]:
-        """Addresses on this machine by what is there: `toxiproxy`, `prometheus`, and for a kept
-        topology `entry`, where a request enters through the client's link.
+        """Addresses on this machine: `toxiproxy`, `prometheus`, and for a kept topology `entry`.
+
+        A request to `entry` goes through the client's link.
         """
         ...
 

@@ -101,8 +101,11 @@ class Pool:
         """
         new = partial(Connection, self)
         _, connection = await self.loop.create_connection(new, self._address, self._port)
-        self._open.add(connection)
         return connection
+
+    def opened(self, connection: Connection) -> None:
+        """This connection is there."""
+        self._open.add(connection)
 
     def give_back(self, connection: Connection) -> None:
         """This connection is free for another request."""
@@ -179,7 +182,10 @@ class _Attempt:
             self.answered(Answer("info" if self._resent else "fail", 0, _reason(error)))
         else:
             self._opening = None
-            self._send_on(connection)
+            if connection.usable:
+                self._send_on(connection)
+            else:  # a proxy whose server is gone accepts and closes at once
+                self.answered(Answer("info" if self._resent else "fail", 0, "closed"))
 
     def _out_of_time(self) -> None:
         if self._opening:
@@ -242,6 +248,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Asyncio: it is open."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass
+        self._pool.opened(self)
 
     def data_received(self, data: bytes) -> None:
         """Asyncio: bytes of an answer."""

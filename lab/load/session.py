@@ -50,7 +50,7 @@ class LoadSession:
         self._readers = [asyncio.create_task(self._read(d)) for d in self._drivers.values()]
         for design, driver in self._drivers.items():
             await driver.send({"do": "load", "spec": driver_spec(self._experiment, design, seed)})
-        ready = asyncio.gather(*(event.wait() for event in self._ready.values()))
+        ready = asyncio.create_task(self._all_ready())
         done, _ = await asyncio.wait(
             [ready, *self._readers], timeout=READY_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
         )
@@ -61,6 +61,9 @@ class LoadSession:
                     reader.result()
             missing = [name for name, event in self._ready.items() if not event.is_set()]
             raise EngineError(f"the load driver of {', '.join(missing)} did not get ready")
+
+    async def _all_ready(self) -> None:
+        await asyncio.gather(*(event.wait() for event in self._ready.values()))
 
     async def start(self, clock: Clock) -> None:
         """Order all drivers to start at the run's zero."""
@@ -98,7 +101,7 @@ class LoadSession:
         """The longest that one operation may take: all attempts, all pauses between them."""
         load = self._experiment.designs[design].load
         pauses_s = sum(
-            min(load.retry.backoff * 2**n, load.retry.backoff_max)
+            min(load.retry.backoff * 2.0**n, load.retry.backoff_max)
             for n in range(load.retry.attempts - 1)
         )
         return load.retry.attempts * load.timeout + pauses_s

@@ -82,13 +82,14 @@ def _request_mistakes(request: str, design: str, names: Names) -> Iterator[Mista
 
 
 def _window_mistakes(window: Window, names: Names, *, whole: bool) -> Iterator[Mistake]:
-    """`whole` phases count as they are; otherwise they are trimmed at both edges."""
+    """A `whole` span counts as it is, others are trimmed; phases are checked for that once."""
     if window.start and window.end:
         yield from _moments_mistakes(window.start, window.end, names)
     elif window.phase:
         yield from _span_mistakes(window.phase, names)
         start_s, end_s = names.spans.get(window.phase, (0.0, float("inf")))
-        if not whole and end_s - start_s <= 2 * names.trim_s:
+        is_phase = any(window.phase == phase.name for phase in names.phases)
+        if not whole and not is_phase and end_s - start_s <= 2 * names.trim_s:
             yield Mistake(
                 f"`{window.phase}` lasts {end_s - start_s:g} s; nothing is left of it once "
                 f"{names.trim_s:g} s are trimmed at both edges",
@@ -187,8 +188,10 @@ class Targets:
             yield Mistake(message, f"the links are: {', '.join(self.links)}")
 
     def _links_hint(self, client: str, server: str) -> str:
-        near = did_you_mean(f"{client} -> {server}", self.links)
         every = f"the links are: {', '.join(self.links)}"
+        if (server, client) in self._ports:
+            return f"did you mean `{server} -> {client}`? {every}"
+        near = did_you_mean(f"{client} -> {server}", self.links)
         return f"{near} {every}" if near.startswith("did") else every
 
 

@@ -59,10 +59,10 @@ def load_topology(path: Path, name: str) -> Topology:
         reader.wrong((), "the file has no `services`", "is this a Compose file?")
     for service in names:
         check_keys(reader, ("services", service), SERVICE)
-    check_schema(reader)
     services = {s: ServiceReader(reader, s, path.resolve().parent).read() for s in names}
     _check_services(reader, services)
     entry, links, shared, scrapes = _lab_block(reader, services)
+    check_schema(reader)
     reader.finish()
     assert entry is not None  # noqa: S101 - otherwise something was noted
     return Topology(
@@ -151,11 +151,7 @@ def _lab_block(
     """Entry, links, shared services and scrape targets; what is wrong is noted."""
     if not reader.document.has(("x-lab",)):
         near = [key for key in reader.document.data if key.startswith("x-l")]
-        hint = (
-            f"did you mean it by `{near[0]}`?"
-            if near
-            else "add x-lab: {entry: app:8000, links: […]}"
-        )
+        hint = "rename this one to `x-lab`" if near else "add x-lab: {entry: app:8000, links: […]}"
         place: KeyPath = (near[0],) if near else ()
         reader.wrong(place, "the file has no `x-lab` block", hint, key=True)
         return None, [], set(), {}
@@ -180,8 +176,8 @@ def _exists(
     *,
     key: bool = False,
 ) -> bool:
-    if name in services:
-        return True
+    if name in services or not services:
+        return True  # a file without services is one mistake, not one for each use of them
     word = "" if key else name
     reader.wrong(path, *known(list(services), name, "service"), key=key, word=word)
     return False

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from lab.loading.document import KeyPath
+from lab.loading.find import is_there
 from lab.loading.hints import did_you_mean
 from lab.loading.reader import Reader
 from lab.topology import Build, Condition, File, Healthcheck, Service
@@ -120,11 +121,11 @@ class ServiceReader:
         short = isinstance(value, str)
         where = ("build",) if short or not self._has("build", "context") else ("build", "context")
         text = value if isinstance(value, str) else str(value.get("context", "."))
-        context = (self._folder / text).resolve()
+        context = self._beside(text)
         dockerfile = "Dockerfile" if short else str(self._at("build", "dockerfile") or "Dockerfile")
-        if not context.is_dir():
+        if not is_there(context, folder=True):
             self._wrong(where, f"there is no folder {text} beside the Compose file")
-        elif not (context / dockerfile).is_file():
+        elif not is_there(context / dockerfile):
             keys = ("build", "dockerfile") if self._has("build", "dockerfile") else where
             self._wrong(keys, f"there is no file {dockerfile} in {text}")
         return Build(context, dockerfile, {} if short else self._pairs("build", "args"))
@@ -243,10 +244,15 @@ class ServiceReader:
             self._wrong(keys, f"`{source}` is a path of this machine alone",
                         "put the file beside the Compose file: ./file:/target:ro")  # fmt: skip
             return None
-        file = (self._folder / source).resolve()
-        if not file.exists():
+        file = self._beside(source)
+        if not is_there(file):
             self._wrong(keys, f"there is no file {source} beside the Compose file")
         return file
+
+    def _beside(self, text: str) -> Path:
+        """A path of the Compose file, absolute and without links; as it is when it cannot exist."""
+        path = self._folder / text
+        return path.resolve() if is_there(path) else path
 
     def _named(self, keys: tuple[str | int, ...], name: str) -> None:
         declared = self._document.at(("volumes",))

@@ -90,8 +90,10 @@ class Document:
         """A mistake at a place that has no path."""
         line = self.lines[spot.line - 1] if spot.line <= len(self.lines) else ""
         width = max(1, min(spot.width, len(line) - spot.column + 1))
-        shown = line.replace("\t", " ")
-        return Problem(self.file, spot.line, spot.column, message, shown, width, hint)
+        shown = "".join(c if c.isprintable() else " " for c in line)
+        return Problem(
+            self.file, spot.line, spot.column, _printable(message), shown, width, _printable(hint)
+        )
 
     def _narrowed(self, spot: Spot, word: str) -> Spot:
         pattern = re.compile(rf"(?<![\w.-]){re.escape(word)}(?![\w-])")
@@ -156,6 +158,11 @@ def parse_document(text: str, file: str, path: Path | None = None) -> Document:
     return document
 
 
+def _printable(text: str) -> str:
+    """Control characters that an author escaped in YAML stay escaped on the reader's terminal."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 def _syntax_problem(document: Document, error: Exception) -> Problem:
     """What the YAML parser stumbled over, said in the author's terms."""
     mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
@@ -171,6 +178,10 @@ def _syntax_problem(document: Document, error: Exception) -> Problem:
         return document.problem_at(
             spot, "YAML cannot start anything with a tab", "indent with spaces"
         )
+    opened = getattr(error, "context_mark", None)
+    if opened is not None and ("end of stream" in what or "<stream end>" in what):
+        start = Spot(opened.line + 1, opened.column + 1, 1, opened.line + 1)
+        return document.problem_at(start, "not YAML: what opens here is never closed")
     hint = ""
     if "mapping values are not allowed" in what or re.search(r"[{}\[\]]", line_text):
         hint = (
@@ -198,7 +209,8 @@ class _Walk:
         if isinstance(node, ScalarNode):
             return _scalar(node)
         if id(node) in self._open:
-            raise ValueError("an alias stands inside what it is an alias of")
+            message = "this holds an alias of itself"
+            raise SpecError([self._document.problem_at(self._place(node), message)])
         self._open.append(id(node))
         try:
             return (
@@ -254,8 +266,9 @@ class _Walk:
                     self._pair(key, value, path, data, typed)
 
     def _spot(self, node: Node, path: KeyPath) -> Spot:
-        """A value's place; of a block that spans lines, its key's place."""
-        if path in self._document.keys and _is_block(node):
+        """A value's place; of a block that spans lines, or of nothing, its key's place."""
+        unwritten = isinstance(node, ScalarNode) and node.start_mark.index == node.end_mark.index
+        if path in self._document.keys and (_is_block(node) or unwritten):
             return self._document.keys[path]
         return self._place(node)
 

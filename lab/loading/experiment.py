@@ -22,7 +22,7 @@ from lab.loading.checks import (
 from lab.loading.compose import load_topology
 from lab.loading.document import Document, KeyPath, read_document, shown
 from lab.loading.faults import FaultKinds, Written, read_faults
-from lab.loading.find import list_topologies, project_root, topology_file, topology_name
+from lab.loading.find import is_there, list_topologies, project_root, topology_file, topology_name
 from lab.loading.form import DesignForm, ExperimentForm
 from lab.loading.hints import did_you_mean
 from lab.loading.load import check_stages, effective_load, read_load, stages_path
@@ -117,16 +117,18 @@ class _Loader:
         return tuple(phases) if len(reader.problems) == before else ()
 
     def _check_trim(self, phases: tuple[Phase, ...], trim_s: float) -> None:
-        for phase in phases:
-            if phase.end_s - phase.start_s <= 2 * trim_s:
-                message = (
-                    f"nothing is left of `{phase.name}` ({phase.end_s - phase.start_s:g} s) once "
-                    f"{trim_s:g} s are trimmed at both edges"
-                )
-                place: KeyPath = (
-                    ("trim",) if self._document.has(("trim",)) else ("timeline", phase.name)
-                )
-                self._reader.wrong(place, message, "make the phase longer or `trim` shorter")
+        """Something must be left of every phase; a `trim` that is too long is one mistake."""
+        for phase in sorted(phases, key=lambda phase: phase.end_s - phase.start_s):
+            phase_s = phase.end_s - phase.start_s
+            if phase_s > 2 * trim_s:
+                return
+            cut = f"once {trim_s:g} s are trimmed at both edges"
+            message = f"nothing is left of `{phase.name}` ({phase_s:g} s) {cut}"
+            if self._document.has(("trim",)):
+                self._reader.wrong(("trim",), message, f"write less than {phase_s / 2:g}s")
+                return
+            place = ("timeline", phase.name)
+            self._reader.wrong(place, message, "make it longer, or set `trim`")
 
     def _design(self, name: str) -> dict[str, Any]:
         """The good parts of a design; `load` is still only what it says itself."""
@@ -140,7 +142,8 @@ class _Loader:
         for key, what in (("env", "environment"), ("replicas", "replicas")):
             values[key] = self._settings(path, key, what, topology)
         values["load"] = read_load(self._reader, (*path, "load"))
-        if not any(self._document.has((*path, side)) for side in SIDES[:2]):
+        predicts = any(self._document.has((*path, side)) for side in SIDES[:2])
+        if not predicts and isinstance(self._document.at(path), dict):
             message = f"design `{name}` predicts nothing"
             self._reader.wrong(path, message, "add holds: or breaks: with a claim", key=True)
         return values
@@ -172,7 +175,7 @@ class _Loader:
         if file in self._topologies:
             return self._topologies[file]
         self._topologies[file] = None
-        if not file.is_file():
+        if not is_there(file) or file.is_dir():
             names = list_topologies(self._root) if self._root else []
             message = f"there is no topology `{reference}`: no file {shown(file)}"
             self._reader.wrong(place, message, did_you_mean(reference, names))
@@ -203,7 +206,7 @@ class _Loader:
         return merged
 
     def _check_designs(self, designs: dict[str, dict[str, Any]], phases: tuple[Phase, ...]) -> None:
-        if self._document.has(("designs",)) and len(designs) < 2:
+        if self._document.has(("designs",)) and len(designs) < 2 and not self._document.problems:
             message = "an experiment compares designs: there must be at least two"
             self._reader.wrong(("designs",), message, key=True)
         for phase in phases:

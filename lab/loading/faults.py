@@ -59,7 +59,10 @@ def _fault(
     data = reader.mapping(inner) if reader.document.at(inner) is not None else {}
     when: dict[str, Any] = {}
     for key in _WHEN.keys() & data.keys():
-        when |= reader.field(WhenForm, _WHEN[key], (*inner, key), data[key])
+        if data[key] is None:
+            reader.empty((*inner, key))
+        else:
+            when |= reader.field(WhenForm, _WHEN[key], (*inner, key), data[key])
     name = when.get("name") or _unused(kind, taken)
     settings = {key: value for key, value in data.items() if key not in _WHEN}
     model = reader.model(kinds[kind], inner, settings, also=tuple(_WHEN))
@@ -74,7 +77,7 @@ def _fault(
 def _kind(reader: Reader, path: KeyPath, item: object, kinds: FaultKinds) -> str | None:
     """The one key of a list item, when it is the name of a kind."""
     if not isinstance(item, dict) or not item:
-        hint = f"write `- {item}: {{…}}`" if item in kinds else "write `- kind: {…}`"
+        hint = f"write `- {item}: {{…}}`" if str(item) in kinds else "write `- kind: {…}`"
         reader.wrong(path, "a fault is a kind and its settings", hint)
         return None
     found = [key for key in item if key in kinds]

@@ -25,6 +25,14 @@ def project_root(start: Path) -> Path | None:
     return None
 
 
+def is_there(path: Path, *, folder: bool = False) -> bool:
+    """Whether a path exists; one that no file can have (too long, a null byte) does not."""
+    try:
+        return path.is_dir() if folder else path.exists()
+    except (OSError, ValueError):
+        return False
+
+
 def topology_file(reference: str, root: Path) -> Path:
     """The Compose file of `name` or `name/variant`, whether it exists or not."""
     name, _, variant = reference.partition("/")
@@ -53,7 +61,7 @@ def find_topology(reference: str, root: Path) -> Path:
     """
     by_path = reference.endswith((".yaml", ".yml"))
     file = Path(reference) if by_path else topology_file(reference, root)
-    if file.is_file():
+    if is_there(file) and file.is_file():
         return file
     raise UsageError(
         f"there is no topology `{reference}`: no file {shown(file)}",
@@ -74,7 +82,7 @@ def find_experiment(name: str, root: Path) -> Path:
     Raises:
         UsageError: there is none of that name, or more than one.
     """
-    if name.endswith(_SUFFIXES) and Path(name).is_file():
+    if name.endswith(_SUFFIXES) and is_there(Path(name)):
         return Path(name)
     files = list_experiments(root)
     found = [file for file in files if name in (file.stem, file.name)]

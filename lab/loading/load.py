@@ -111,7 +111,9 @@ def _retry(reader: Reader, path: KeyPath) -> Retry:
     if reader.document.at(path) == "none":
         return Retry()
     if not isinstance(reader.document.at(path), dict):
-        reader.wrong(path, "`retry` is neither", "write none, or {attempts: 4, backoff: 100ms}")
+        reader.wrong(
+            path, "this does not say how to retry", "write none, or {attempts: 4, backoff: 100ms}"
+        )
         return Retry()
     form = reader.model(RetryForm, path)
     return Retry(**form.model_dump()) if form else Retry()

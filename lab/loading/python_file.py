@@ -106,6 +106,9 @@ def _rest(experiment: Experiment, names: Names) -> Iterator[tuple[str, Mistake]]
             if name not in experiment.designs:
                 yield "requires", Mistake(f"there is no design `{name}`")
             yield from ((f"`{claim}` in requires", m) for m in claim_mistakes(claim, name, names))
+    for phase in experiment.phases:
+        if phase.end_s - phase.start_s <= 2 * experiment.trim_s:
+            yield f"phase `{phase.name}`", Mistake("nothing is left of it once it is trimmed")
     targets = Targets((d.topology, d.replicas) for d in experiment.designs.values())
     for fault in experiment.faults:
         yield from ((f"fault `{fault.name}`", m) for _, m in targets.mistakes(fault.fault))

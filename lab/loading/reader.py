@@ -72,6 +72,10 @@ class Reader:
         else:
             self.wrong(path, *_split(text), word=word)
 
+    def empty(self, path: KeyPath) -> None:
+        """Note a key with nothing behind it."""
+        self.wrong(path, f"`{path[-1]}` is empty", "write a value, or delete it", key=True)
+
     def finish(self) -> None:
         """Raise when anything was wrong, in the order of the file.
 
@@ -151,12 +155,17 @@ class Reader:
         names = _names(model)
         before = len(self.problems)
         self._keys(data, model, path, also)
+        unwritten = [key for key in names if key in data and data[key] is None]
+        for key in unwritten:
+            self.empty((*path, key))
         try:
             return model.model_validate(dict(data))
         except ValidationError as error:
             for detail in error.errors():
                 top_level = len(detail["loc"]) == 1
                 if top_level and detail["type"] in ("missing", "extra_forbidden"):
+                    continue
+                if detail["loc"] and detail["loc"][0] in unwritten:
                     continue
                 self._note(detail, path)
             if len(self.problems) == before:
@@ -188,7 +197,7 @@ class Reader:
             self.wrong((*path, key), f"unknown key `{key}`{_in(path)}", hint, key=True)
         for key in missing:
             field = form.model_fields[names[key]]
-            example = f", like {key}: {field.examples[0]}" if field.examples else ""
+            example = f", like {key}: {_flow(field.examples[0])}" if field.examples else ""
             self.wrong(path, f"`{key}` is missing{_in(path)}", f"add it{example}", key=True)
 
     def _note(self, detail: ErrorDetails, path: KeyPath) -> None:
@@ -234,6 +243,15 @@ def _split(text: str) -> tuple[str, str]:
 def _names(form: type[BaseModel]) -> dict[str, str]:
     """A form's fields by the words of the file."""
     return {field.alias or name: name for name, field in form.model_fields.items()}
+
+
+def _flow(value: object) -> str:
+    """An example as YAML in one line."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_flow(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_flow, value)) + "]"
+    return str(value)
 
 
 def _in(path: KeyPath) -> str:

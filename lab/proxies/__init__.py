@@ -34,9 +34,10 @@ class Toxic:
 
 
 class Proxies(Protocol):
-    """Control plane of one proxy server; every call has a deadline of its own and raises
-    `lab.errors.EngineError` when it is missed. Calls are coroutines and safe to run side by side
-    for different proxies.
+    """Control plane of one proxy server.
+
+    Every call has a deadline of its own and raises `lab.errors.EngineError` when it is missed.
+    Calls are coroutines and safe to run side by side for different proxies.
     """
 
     async def version(self) -> str:
@@ -52,8 +53,9 @@ class Proxies(Protocol):
         ...
 
     async def remove(self, proxy: str, toxic: str) -> None:
-        """Remove a toxic; removing one that is not there changes nothing. Where the server hangs
-        because a peer does not read, its connections are closed to get it off.
+        """Remove a toxic; removing one that is not there changes nothing.
+
+        Where the server hangs because a peer does not read, connections are closed to get it off.
         """
         ...
 

@@ -32,6 +32,9 @@ from lab.words import (
 
 _STATIC = files("lab.report") / "static"
 _UPLOT = "vendor/uplot-1.6.32"
+_REASONS = 3
+"""So many reasons are shown unfolded: the designs must stay on the first screen."""
+
 _TONES = {Status.AS_PREDICTED: "good", Status.NOT_AS_PREDICTED: "bad", Status.UNKNOWN: "unknown"}
 
 
@@ -58,7 +61,7 @@ def page(record: Record) -> str:
 <body>
 {_header(record)}
 <main>
-<div class="designs">
+<div class="{_grid(record)}">
 {"".join(_design(numbers, name) for name in what.designs)}
 </div>
 {_sections(record)}
@@ -88,6 +91,11 @@ def _json(body: object) -> str:
     """JSON that cannot close its script element."""
     text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _grid(record: Record) -> str:
+    """Narrow columns keep each chart's key on a line of its own, so that nothing jumps."""
+    return "designs many" if len(record.experiment.designs) > 2 else "designs"
 
 
 def _columns(record: Record) -> str:
@@ -121,6 +129,8 @@ def _after_colon(record: Record) -> str:
 
 def _score(record: Record) -> str:
     claims = record.verdict.claims
+    if record.verdict.status is Status.UNKNOWN:
+        return ""
     right = sum(claim.status is Status.AS_PREDICTED for claim in claims)
     return f"{right} of {len(claims)} claims came out as predicted."
 
@@ -131,10 +141,14 @@ def _words(text: str) -> str:
 
 
 def _reasons(record: Record) -> str:
-    if record.verdict.status is Status.AS_PREDICTED:
-        return ""
-    items = "".join(f"<li>{escape(reason)}</li>" for reason in record.verdict.reasons)
-    return f'<ul class="reasons">{items}</ul>' if items else ""
+    """Everything that is wrong with it; the verdict's sentence has the first of an unknown one."""
+    reasons = record.verdict.reasons
+    if record.verdict.status is Status.UNKNOWN:
+        reasons = reasons[1:]
+    items = [f"<li>{_words(reason)}</li>" for reason in reasons]
+    shown, folded = "".join(items[:_REASONS]), "".join(items[_REASONS:])
+    more = f"<details><summary>{len(items) - _REASONS} more</summary><ul>{folded}</ul></details>"
+    return f'<div class="reasons"><ul>{shown}</ul>{more if folded else ""}</div>' if items else ""
 
 
 def _left_behind(record: Record) -> str:

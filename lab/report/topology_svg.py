@@ -134,7 +134,9 @@ def _link(link: Link, grid: _Grid, drawing: Drawing, marks: Marks) -> str:
     (tip_x, tip_y), back = points[-1], -7 if rightwards else 7
     tip = f"M{tip_x - back:.1f} {tip_y:.1f} l{back:.1f} -4.5 v9 Z"
     drawn = f'<path class="{kind}" d="{path}"/><path class="tip {kind}" d="{tip}"/>'
-    return drawn + (_note(notes, points) if notes else "")
+    back_too = Link(link.server, link.client, link.port)
+    said_before = marks.links.get(back_too) == notes and link.client > link.server
+    return drawn + (_note(notes, points) if notes and not said_before else "")
 
 
 def _shift(link: Link, drawing: Drawing) -> float:
@@ -153,7 +155,7 @@ def _note(notes: Sequence[str], points: Sequence[tuple[float, float]]) -> str:
     return (
         f'<circle class="bolt-ground" cx="{x:.1f}" cy="{y:.1f}" r="10"/>'
         f'<path class="bolt" transform="translate({x - 4.5:.1f} {y - 7:.1f})" d="{_BOLT}"/>'
-        f'<text class="note" x="{x:.1f}" y="{y - 13:.1f}">{escape(text)}</text>'
+        f'<text class="note" x="{x:.1f}" y="{min(ay, by, y - 4) - 9:.1f}">{escape(text)}</text>'
     )
 
 

@@ -26,6 +26,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
+BUSY_HOST_S = 0.25
+"""How much later than due anything may happen on a machine that has other things to do."""
+
 
 class _Peer(asyncio.Protocol):
     """One connection to the server."""
@@ -272,6 +275,24 @@ def spec(port: int, *paths: str, **changes: Any) -> dict[str, Any]:
         "metrics_port": None,
         **changes,
     }
+
+
+def retry(**changes: Any) -> dict[str, Any]:
+    """A retry policy: none, unless changed."""
+    plain = {"attempts": 1, "budget": None, "backoff_s": 0, "backoff_max_s": 1, "jitter": "none"}
+    return {**plain, **changes}
+
+
+def ends(ops: list[Row]) -> set[tuple[str, int, int, str]]:
+    """How operations ended: outcome, status, attempts, error."""
+    return {(op.outcome, op.status, op.attempts, op.error) for op in ops}
+
+
+def free_port() -> int:
+    """A port on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port: int = held.getsockname()[1]
+        return port
 
 
 if __name__ == "__main__":

@@ -34,7 +34,15 @@ def lab(*args: str) -> subprocess.CompletedProcess[str]:
 
 def left_in_docker(run_id: str) -> str:
     """Names of containers that still carry the run's label."""
-    command = ["docker", "ps", "-a", "--filter", f"label=lab.run={run_id}", "--format", "{{.Names}}"]
+    command = [
+        "docker",
+        "ps",
+        "-a",
+        "--filter",
+        f"label=lab.run={run_id}",
+        "--format",
+        "{{.Names}}",
+    ]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
@@ -52,7 +60,14 @@ def test_an_experiment_ends_as_predicted(name, tmp_path):
     assert {claim["side"] for claim in result["claims"]} >= {"holds", "breaks", "pays"}
     assert all(fault["bit"] and fault["healed"] for fault in result["faults"])
     assert left_in_docker(result["run_id"]) == ""
-    for kept in ("plan.json", "history.jsonl", "windows.jsonl", "report.html", "summary.md", "junit.xml"):
+    for kept in (
+        "plan.json",
+        "history.jsonl",
+        "windows.jsonl",
+        "report.html",
+        "summary.md",
+        "junit.xml",
+    ):
         assert (folder / kept).stat().st_size > 0
     again = lab("check", str(folder))
     assert again.returncode == 0, again.stdout + again.stderr

@@ -1,4 +1,4 @@
-"""What the tests of the loader share: fault kinds of their own, fixtures, a way to read problems."""
+"""What the tests of the loader share: fault kinds of their own, fixtures, problems in brief."""
 
 from __future__ import annotations
 

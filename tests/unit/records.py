@@ -35,11 +35,9 @@ RATE_PER_S = 60.0
 DESIGNS = ("connection-per-request", "pool-default", "pool-sized")
 
 _WHYS = (
-    "Two round trips hold a connection for {p50 during fault}: 60/s need 25 connections, 17 were "
-    "to be had, so {errors during fault} were refused.",
-    "Two round trips per checkout: 15 connections serve 37/s of 60/s, the queue grows to "
-    "{in_flight} requests and p50 to {p50 during fault}.",
-    "One round trip per request: 60/s × {p50 during fault} = 12 connections, and 15 are to be had.",
+    "60/s holding a connection for {p50 during fault} need 25; 17 to be had, {errors} refused.",
+    "15 connections serve 37/s of 60/s: {in_flight} queue, and p50 grows to {p50 during fault}.",
+    "One round trip per request: 60/s × {p50 during fault} = 12 connections, 15 to be had.",
 )
 
 

@@ -27,9 +27,12 @@ _CHUNK = 1 << 16
 class Channel:
     """One container's streams. Messages come from stdout; stderr is kept in a log file."""
 
-    def __init__(self, name: str, sock: Any, log: Path | None) -> None:
+    def __init__(self, name: str, stream: Any, log: Path | None) -> None:
         self.name = name
-        self._sock = sock
+        self._stream = stream  # owns the connection
+        self._sock = getattr(stream, "_sock", stream)  # the same where Docker is reached by ssh
+        if hasattr(self._sock, "settimeout"):
+            self._sock.settimeout(None)
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._messages: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
@@ -42,14 +45,7 @@ class Channel:
         """Attach to a container that is created and not yet started, so that nothing is missed."""
         streams = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
         raw = await daemon.call(daemon.api.attach_socket, container, params=streams)
-        sock = getattr(raw, "_sock", raw)  # a file object around the socket, but for ssh and TLS
-        if hasattr(sock, "settimeout"):
-            sock.settimeout(None)
-        channel = cls(name, sock, log)
-        channel._keep = raw  # the response owns the connection
-        return channel
-
-    _keep: Any = None
+        return cls(name, raw, log)
 
     async def send(self, message: Mapping[str, Any]) -> None:
         """Write one message.
@@ -76,9 +72,10 @@ class Channel:
         """Let go of the container, which then ends."""
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
-        with contextlib.suppress(OSError):
-            self._sock.close()
         self._reader.join(timeout=1.0)
+        for one in (self._sock, self._stream):
+            with contextlib.suppress(OSError):
+                one.close()
 
     def _read(self) -> None:
         """Take the streams apart; in a thread of its own, because the socket may be TLS or ssh."""

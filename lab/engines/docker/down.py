@@ -38,7 +38,7 @@ async def take_down(bringing: BringUp, say: Say) -> None:
     if failing:
         say(text)
         return
-    raise EngineError(text, remedy=f"lab clean {run_id}")
+    raise EngineError(text, remedy=f"lab clean --run {run_id}")
 
 
 class _Down:

@@ -150,7 +150,8 @@ def _user(instance: Instance) -> str:
 
 
 def _password(instance: Instance) -> str:
-    return instance.service.environment.get("POSTGRES_PASSWORD", "")
+    # The exporter insists on one, also where the server trusts everybody and asks for none.
+    return instance.service.environment.get("POSTGRES_PASSWORD") or "none"
 
 
 class Prometheus:

@@ -98,7 +98,7 @@ def main() -> int:
     print(f"the process of run {run_id} has ended without cleaning up; doing that", flush=True)
     troubles = reap(run_id)
     for trouble in troubles:
-        print(f"left: {trouble}; try `lab clean {run_id}`", flush=True)
+        print(f"left: {trouble}; try `lab clean --run {run_id}`", flush=True)
     return 1 if troubles else 0
 
 

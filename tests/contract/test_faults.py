@@ -1,0 +1,103 @@
+"""Every fault kind, on every engine: it bites, it heals, twice is safe, and nothing stays behind."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from lab.clock import Clock
+from lab.engines import Cluster, Wanted
+from lab.engines.docker import DockerEngine
+from lab.experiment import ScheduledFault
+from lab.faults import KINDS, Injection
+from lab.faults.base import Fault
+from lab.loading import find_topology, load_topology
+from lab.plan import deploy_topology
+
+PROJECT = Path(__file__).resolve().parents[2]
+LINK = "app -> inventory"
+
+CASES: dict[str, Fault] = {
+    "app_error": KINDS["app_error"].model_validate({"service": "inventory", "share": "20%"}),
+    "blackhole": KINDS["blackhole"].model_validate({"link": LINK}),
+    "kill": KINDS["kill"].model_validate({"service": "inventory"}),
+    "latency": KINDS["latency"].model_validate({"link": LINK, "delay": "150ms"}),
+    "partition": KINDS["partition"].model_validate({"between": ["app", "inventory"]}),
+    "pause": KINDS["pause"].model_validate({"service": "inventory-1"}),
+    "refuse": KINDS["refuse"].model_validate({"link": LINK}),
+    "reset": KINDS["reset"].model_validate({"link": LINK}),
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def cluster(tmp_path_factory):
+    """The shop, up once for all faults: `client -> app -> inventory`."""
+    topology = load_topology(find_topology("shop", PROJECT), "shop")
+    wanted = Wanted(secrets.token_hex(4), tmp_path_factory.mktemp("run"), drivers=False)
+    async with DockerEngine().up(deploy_topology(topology), wanted, print) as up:
+        yield up
+
+
+async def settled(fault: Fault, cluster: Cluster, *, in_effect: bool) -> str:
+    """Look until the fault is (not) in effect; returns what was seen."""
+    until_s = time.monotonic() + 15
+    while True:
+        seen = await fault.observe(cluster)
+        if seen.in_effect is in_effect:
+            return seen.text
+        assert time.monotonic() < until_s, f"{fault.describe()}: still {seen.text}"
+        await asyncio.sleep(0.05)
+
+
+def test_every_kind_has_a_case():
+    """A new fault kind without a case here would go untested."""
+    assert set(CASES) == set(KINDS)
+
+
+@pytest.mark.docker
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("kind", sorted(CASES))
+async def test_a_fault_bites_heals_and_leaves_nothing(cluster, kind):
+    """The effect is measured before, during and after; doing either step twice changes nothing."""
+    fault = CASES[kind]
+    assert fault.targets(cluster.deployment)
+    await settled(fault, cluster, in_effect=False)
+    try:
+        await fault.inject(cluster)
+        await fault.inject(cluster)
+        await settled(fault, cluster, in_effect=True)
+    finally:
+        await fault.heal(cluster)
+        await fault.heal(cluster)
+    await settled(fault, cluster, in_effect=False)
+    assert await cluster.residue() == []
+
+
+@pytest.mark.docker
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("kind", sorted(CASES))
+async def test_cancelling_a_fault_heals_it(cluster, kind):
+    """Ctrl-C in the middle leaves the cluster as it was."""
+    fault = CASES[kind]
+    scheduled = ScheduledFault(fault=fault, at_s=0.1, for_s=60, name=kind)
+    bit = asyncio.Event()
+
+    def changed(_record, stage):
+        if stage == "bit":
+            bit.set()
+
+    injection = Injection(scheduled, cluster, Clock.starting_in(0), changed)
+    task = asyncio.create_task(injection.run())
+    async with asyncio.timeout(20):
+        await bit.wait()
+    assert injection.record.bit
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert injection.record.healed
+    assert await cluster.residue() == []
