@@ -30,6 +30,7 @@ SIDE_TITLES = {
     "pays": "Pays: what the design loses, predicted to be true",
     "requires": "Requires: what the run must show to count",
 }
+_WHERE = re.compile(r" (?:on|of) \S+(?: (?:->|\|) \S+)?$")
 _PREDICTED = ", as predicted"
 _ASCII = str.maketrans(
     {
@@ -148,7 +149,12 @@ def result_words(claim: ClaimResult) -> str:
 
 def fault_short(fault: FaultRecord) -> str:
     """What is done, without where: `latency 200 ms` of `latency 200 ms on app -> db`."""
-    return re.split(r" (?:on|of) ", fault.text, maxsplit=1)[0]
+    return _WHERE.sub("", fault.text)
+
+
+def fault_at(fault: FaultRecord, host: str) -> str:
+    """A fault of one instance, as short as a drawing needs it: `pause app-1`."""
+    return f"{fault.kind.replace('_', ' ')} {host}"
 
 
 def fault_words(fault: FaultRecord) -> str:

@@ -36,7 +36,7 @@ def result_table(record: Record, folder: Path) -> RenderableType:
     if record.verdict.reasons:
         parts.append(_reasons(record))
     parts += [_design(record, name) for name in record.experiment.designs]
-    parts += [_fault(fault) for fault in record.faults]
+    parts += [_fault(fault) for fault in sorted(record.faults, key=lambda f: f.planned_s)]
     parts += [_prices(record), _instrument(record)]
     if record.exit_code is ExitCode.HEALING_INCOMPLETE:
         parts.append(_left_behind(record))
@@ -98,7 +98,7 @@ def _prices(record: Record) -> RenderableType:
         cost = price(record, design)
         cells = (design, cost.containers, cost.cpu, cost.memory, cost.p50)
         table.add_row(*map(Text, cells))
-    return Group(table, Text(f"{price_of_better(record)}\n", "dim"))
+    return Group(table, Text(price_of_better(record), "dim"))
 
 
 def _instrument(record: Record) -> RenderableType:
@@ -108,7 +108,7 @@ def _instrument(record: Record) -> RenderableType:
     silent = [name for name, packets in record.links.items() if not packets]
     links = f", no traffic on {', '.join(silent)}" if silent else ""
     share = observer_words(record)
-    return Text(f"instrument: {late}the lab itself used {share} of all CPU{links}\n", "dim")
+    return Text(f"\ninstrument: {late}the lab itself used {share} of all CPU{links}\n", "dim")
 
 
 def _left_behind(record: Record) -> RenderableType:

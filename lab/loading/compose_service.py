@@ -167,7 +167,7 @@ class ServiceReader:
     def _depends_on(self) -> dict[str, Condition]:
         value = self._at("depends_on")
         if isinstance(value, list):
-            return {str(name): "service_started" for name in value}
+            return {name: "service_started" for name in value if isinstance(name, str)}
         conditions: dict[str, Condition] = {}
         for name, entry in value.items() if isinstance(value, dict) else ():
             settings = entry if isinstance(entry, dict) else {}

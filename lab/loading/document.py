@@ -63,6 +63,11 @@ class Document:
                 return None
         return value
 
+    def words(self, path: KeyPath) -> list[str]:
+        """The keys of the mapping at a path, none where there is no mapping."""
+        value = self.at(path)
+        return list(value) if isinstance(value, dict) else []
+
     def has(self, path: KeyPath) -> bool:
         """Whether the file has something there, be it empty."""
         return path in self.values

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from lab.claims import Claim, parse_claim
 from lab.errors import SpecError
 from lab.experiment import Design, Experiment, Load, Phase
@@ -27,7 +29,7 @@ from lab.loading.form import DesignForm, ExperimentForm
 from lab.loading.hints import did_you_mean
 from lab.loading.load import check_stages, effective_load, read_load, stages_path
 from lab.loading.python_file import load_python
-from lab.loading.reader import Reader, known
+from lab.loading.reader import Reader, known, said
 from lab.sentences import Expression, parse_sentence
 from lab.topology import Topology
 
@@ -82,17 +84,23 @@ class _Loader:
             self._claims(name, design, names)
         requires = self._requires(designs, names)
         reader.finish()
-        return Experiment(
-            name=self._path.stem,
-            phases=phases,
-            designs={name: Design(**design) for name, design in designs.items()},
-            faults=tuple(fault.scheduled for fault in faults if fault.scheduled),
-            requires=requires,
-            trim_s=trim_s,
-            path=shown(self._path),
-            text=self._document.text,
-            **(values if seed is None else values | {"seed": seed}),
-        )
+        try:
+            return Experiment(
+                name=self._path.stem,
+                phases=phases,
+                designs={name: Design(**design) for name, design in designs.items()},
+                faults=tuple(fault.scheduled for fault in faults if fault.scheduled),
+                requires=requires,
+                trim_s=trim_s,
+                path=shown(self._path),
+                text=self._document.text,
+                **(values if seed is None else values | {"seed": seed}),
+            )
+        except ValidationError as error:  # the value has the last word on what it may be
+            for detail in error.errors():
+                reader.wrong((), *said(detail))
+            reader.finish()
+            raise
 
     def _phases(self) -> tuple[Phase, ...]:
         """The timeline; empty, and noted, when any of it is wrong."""
@@ -142,7 +150,8 @@ class _Loader:
         for key, what in (("env", "environment"), ("replicas", "replicas")):
             values[key] = self._settings(path, key, what, topology)
         values["load"] = read_load(self._reader, (*path, "load"))
-        predicts = any(self._document.has((*path, side)) for side in SIDES[:2])
+        written = [(*path, side) for side in SIDES[:2] if self._document.has((*path, side))]
+        predicts = any(self._document.at(side) != [] for side in written)
         if not predicts and isinstance(self._document.at(path), dict):
             message = f"design `{name}` predicts nothing"
             self._reader.wrong(path, message, "add holds: or breaks: with a claim", key=True)
@@ -218,10 +227,10 @@ class _Loader:
             self._note(("designs", name), mistake, key=True)
         services = {s for topology in known_topologies.values() for s in topology.services}
         for key in ("env", "replicas"):
-            for service in self._document.at((key,)) or ():
+            for service in self._document.words((key,)):
                 if service not in services and len(known_topologies) == len(designs):
-                    said = known(sorted(services), str(service), "service")
-                    self._reader.wrong((key, str(service)), *said, key=True)
+                    hint = known(sorted(services), service, "service")
+                    self._reader.wrong((key, service), *hint, key=True)
 
     def _check_loads(self, designs: dict[str, dict[str, Any]], phases: tuple[Phase, ...]) -> None:
         """Make each design's load whole."""

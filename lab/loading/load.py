@@ -50,9 +50,12 @@ def effective_load(
     """
     displaced = _displaced(own)
     values = {k: v for k, v in default.items() if k not in displaced} | own
-    written = set(reader.document.at(_DEFAULT) or ()) - displaced if path != _DEFAULT else set()
-    own_written = set(reader.document.at(path) or ()) if reader.document.has(path) else set()
-    if any(key in _SHAPE and key not in values for key in written | own_written):
+    document = reader.document
+    blocks = [block for block in (_DEFAULT, path) if document.has(block)]
+    written = (set(document.words(_DEFAULT)) - displaced) | set(document.words(path))
+    if any(not isinstance(document.at(block), dict) for block in blocks) or any(
+        key in _SHAPE and key not in values for key in written
+    ):
         return None
     place = path if reader.document.has(path) else _DEFAULT
     if "requests" not in values:

@@ -74,7 +74,8 @@ class Reader:
 
     def empty(self, path: KeyPath) -> None:
         """Note a key with nothing behind it."""
-        self.wrong(path, f"`{path[-1]}` is empty", "write a value, or delete it", key=True)
+        subject = f"`{path[-1]}`" if path and isinstance(path[-1], str) else "this"
+        self.wrong(path, f"{subject} is empty", "write a value, or delete it", key=True)
 
     def finish(self) -> None:
         """Raise when anything was wrong, in the order of the file.
@@ -90,7 +91,9 @@ class Reader:
         value = self.document.at(path)
         if isinstance(value, dict):
             return value
-        if self.document.has(path):
+        if value is None and self.document.has(path):
+            self.empty(path)
+        elif self.document.has(path):
             self.wrong(path, _not_a("mapping", path, value), "write `key: value` lines under it")
         return {}
 
@@ -99,10 +102,10 @@ class Reader:
         value = self.document.at(path)
         if isinstance(value, list):
             return value
-        if self.document.has(path):
-            self.wrong(
-                path, _not_a("list", path, value), "write [one, two], or `- ` lines under it"
-            )
+        if value is None and self.document.has(path):
+            self.empty(path)
+        elif self.document.has(path):
+            self.wrong(path, _not_a("list", path, value), "write [one, two], or `- ` lines")
         return []
 
     def fields(
@@ -120,9 +123,7 @@ class Reader:
             if key not in names:
                 continue
             if value is None:
-                self.wrong(
-                    (*path, key), f"`{key}` is empty", "write a value, or delete it", key=True
-                )
+                self.empty((*path, key))
             elif names[key] not in later:
                 good |= self.field(form, names[key], (*path, key), value)
         return good
@@ -260,11 +261,7 @@ def _in(path: KeyPath) -> str:
 
 
 def _not_a(wanted: str, path: KeyPath, value: object) -> str:
-    found = (
-        "nothing"
-        if value is None
-        else {"dict": "a mapping", "list": "a list"}.get(type(value).__name__, "a text")
-    )
+    found = {"dict": "a mapping", "list": "a list"}.get(type(value).__name__, "a text")
     subject = f"`{path[-1]}`" if path and isinstance(path[-1], str) else "this"
     return f"{subject} must be a {wanted}, not {found}"
 

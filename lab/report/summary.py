@@ -8,15 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from lab.plan import configured, deploy
+from lab.plan import configured
 from lab.record import Record
+from lab.report.topology_svg import marks_of
 from lab.topology import CLIENT, Topology
 from lab.verdict import Status
 from lab.words import (
     STATUS_GLYPH,
     claims_of,
     design_state,
-    fault_short,
     fault_words,
     iso_time,
     lag_words,
@@ -96,24 +96,15 @@ def _topologies(record: Record) -> Iterable[str]:
 
 
 def _mermaid(record: Record, name: str) -> str:
-    design = record.experiment.designs[name]
-    services = configured(design)
-    deployment = deploy(record.experiment)
-    broken = {target: fault_short(f) for f in record.faults for target in f.targets}
+    design, marks = record.experiment.designs[name], marks_of(record, name)
     lines = ["flowchart LR", f"  {_id(CLIENT)}([clients])"]
-    for service in services.values():
+    for service in configured(design).values():
         times = f" ×{service.replicas}" if service.replicas > 1 else ""
-        hits = [
-            f"{broken[i.name]} {i.host}"
-            for i in deployment.instances
-            if i.service.name == service.name and i.design in ("", name) and i.name in broken
-        ]
-        note = "".join(f"<br>⚡ {hit}" for hit in hits)
-        lines.append(f'  {_id(service.name)}["{_quoted(service.name + times)}{_quoted(note)}"]')
+        note = "".join(f"<br>⚡ {hit}" for hit in marks.services.get(service.name, ()))
+        lines.append(f'  {_id(service.name)}["{_quoted(service.name + times + note)}"]')
     for link in design.topology.all_links:
-        ends = [e.name for e in deployment.ends if e.link == link and e.design in ("", name)]
-        hit = next((broken[end] for end in ends if end in broken), "")
-        arrow = f'-. "⚡ {_quoted(hit)}" .->' if hit else "-->"
+        hits = ", ".join(marks.links.get(link, ()))
+        arrow = f'-. "⚡ {_quoted(hits)}" .->' if hits else "-->"
         lines.append(f"  {_id(link.client)} {arrow} {_id(link.server)}")
     return "\n".join(lines)
 
@@ -132,7 +123,7 @@ def _faults(record: Record) -> str:
         return ""
     rows = [
         (f.text, f.before or "–", f.during or "–", f.after or "–", fault_words(f))
-        for f in record.faults
+        for f in sorted(record.faults, key=lambda f: f.planned_s)
     ]
     return "## Faults\n\n" + _table(("fault", "before", "during", "after", "proved"), rows)
 

@@ -84,7 +84,7 @@ def faults(record: Record) -> str:
             *(escape(text) or "–" for text in (fault.before, fault.during, fault.after)),
             _toned(fault_words(fault), good=fault.bit and fault.healed),
         )
-        for fault in record.faults
+        for fault in sorted(record.faults, key=lambda f: f.planned_s)
     ]  # fmt: skip
     return table(head, rows, "Faults")
 

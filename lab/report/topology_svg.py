@@ -12,12 +12,12 @@ from html import escape
 from itertools import accumulate, pairwise
 
 from lab.experiment import Design, Load
-from lab.plan import Deployment, configured, deploy
-from lab.record import FaultRecord, Record
+from lab.plan import configured, deploy
+from lab.record import Record
 from lab.report.layout import Drawing, draw
 from lab.topology import CLIENT, Link
 from lab.units import format_rate
-from lab.words import fault_short
+from lab.words import fault_at, fault_short
 
 _BOX_H = 38.0
 _ROW_H = 58.0
@@ -41,7 +41,7 @@ class Marks:
 def topology_svg(record: Record, name: str) -> str:
     """The drawing of one design of a run."""
     design = record.experiment.designs[name]
-    marks = _marks(record.faults, deploy(record.experiment), name)
+    marks = marks_of(record, name)
     drawing = draw(design.topology)
     grid = _Grid.of(drawing, design, marks)
     parts = [_link(link, grid, drawing, marks) for link in drawing.routes]
@@ -57,11 +57,12 @@ def topology_svg(record: Record, name: str) -> str:
     )
 
 
-def _marks(faults: Sequence[FaultRecord], deployment: Deployment, design: str) -> Marks:
-    """Targets are names of link ends and instances; a shared one counts for every design."""
+def marks_of(record: Record, design: str) -> Marks:
+    """What was broken in a design. Targets are names of link ends and instances; a shared one counts for every design."""
+    deployment = deploy(record.experiment)
     links: dict[Link, dict[str, None]] = {}
     services: dict[str, dict[str, None]] = {}
-    for fault in faults:
+    for fault in record.faults:
         short = fault_short(fault)
         for target in fault.targets:
             for end in deployment.ends:
@@ -69,9 +70,8 @@ def _marks(faults: Sequence[FaultRecord], deployment: Deployment, design: str) -
                     links.setdefault(end.link, {})[short] = None
             for instance in deployment.instances:
                 if instance.name == target and instance.design in ("", design):
-                    services.setdefault(instance.service.name, {})[f"{short} {instance.host}"] = (
-                        None
-                    )
+                    texts = services.setdefault(instance.service.name, {})
+                    texts[fault_at(fault, instance.host)] = None
     return Marks(
         {link: tuple(texts) for link, texts in links.items()},
         {service: tuple(texts) for service, texts in services.items()},
@@ -80,12 +80,12 @@ def _marks(faults: Sequence[FaultRecord], deployment: Deployment, design: str) -
 
 @dataclass(frozen=True, slots=True)
 class _Grid:
-    """Pixels of the grid: left edge of each column, one box width for all."""
+    """Pixels of the grid: left edge of each column, one box width for all, lines under a box."""
 
     lefts: tuple[float, ...]
     box_w: float
     rows: float
-    has_notes: bool
+    notes: int
 
     @classmethod
     def of(cls, drawing: Drawing, design: Design, marks: Marks) -> _Grid:
@@ -97,10 +97,10 @@ class _Grid:
             layers = sorted(drawing.place[end][0] for end in (link.client, link.server))
             between = range(layers[0], layers[1])
             for number in between:
-                wanted = max(len(note) for note in notes) * _CHARACTER / len(between)
+                wanted = _CHARACTER * (len(notes[0]) if len(notes) == 1 else 8) / len(between)
                 gaps[number] = max(gaps[number], min(150.0, wanted + 24))
         lefts = tuple(accumulate((box_w + gap for gap in gaps), initial=_PAD))
-        return cls(lefts, box_w, drawing.rows, bool(marks.services))
+        return cls(lefts, box_w, drawing.rows, max(map(len, marks.services.values()), default=0))
 
     @property
     def width(self) -> float:
@@ -108,7 +108,7 @@ class _Grid:
 
     @property
     def height(self) -> float:
-        return self.rows * _ROW_H + (14 if self.has_notes else 0)
+        return self.rows * _ROW_H + 12 * self.notes + (2 if self.notes else 0)
 
     def middle(self, place: tuple[int, float]) -> tuple[float, float]:
         layer, row = place
@@ -151,7 +151,7 @@ def _note(notes: Sequence[str], points: Sequence[tuple[float, float]]) -> str:
     middle = len(points) // 2
     (ax, ay), (bx, by) = points[middle - 1], points[middle]
     x, y = (ax + bx) / 2, (ay + by) / 2
-    text = notes[0] + (f" +{len(notes) - 1}" if len(notes) > 1 else "")
+    text = notes[0] if len(notes) == 1 else f"{len(notes)} faults"
     return (
         f'<circle class="bolt-ground" cx="{x:.1f}" cy="{y:.1f}" r="10"/>'
         f'<path class="bolt" transform="translate({x - 4.5:.1f} {y - 7:.1f})" d="{_BOLT}"/>'
@@ -177,8 +177,9 @@ def _box(name: str, middle: tuple[float, float], width: float, design: Design, m
     if notes:
         corner = f"translate({left - 4:.1f} {top - 6:.1f})"
         parts.append(f'<path class="bolt" transform="{corner}" d="{_BOLT}"/>')
-        below = f'x="{x:.1f}" y="{y + _BOX_H / 2 + 12:.1f}"'
-        parts.append(f'<text class="note" {below}>{escape(notes[0])}</text>')
+        for number, note in enumerate(notes, start=1):
+            below = f'x="{x:.1f}" y="{y + _BOX_H / 2 + 12 * number:.1f}"'
+            parts.append(f'<text class="note" {below}>{escape(note)}</text>')
     return "".join(parts)
 
 

@@ -7,43 +7,14 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).resolve().parents[2]
+from tests.e2e.support import PROJECT, lab, with_label
+
 EXPERIMENTS = sorted(path.stem for path in (PROJECT / "experiments").glob("*.yaml"))
-LONGEST_S = 300
 
 pytestmark = [pytest.mark.experiment, pytest.mark.docker]
-
-
-def lab(*args: str) -> subprocess.CompletedProcess[str]:
-    """Run `lab` as a person would."""
-    return subprocess.run(
-        [sys.executable, "-m", "lab", *args],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        timeout=LONGEST_S,
-        check=False,
-    )
-
-
-def left_in_docker(run_id: str) -> str:
-    """Names of containers that still carry the run's label."""
-    command = [
-        "docker",
-        "ps",
-        "-a",
-        "--filter",
-        f"label=lab.run={run_id}",
-        "--format",
-        "{{.Names}}",
-    ]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -59,7 +30,7 @@ def test_an_experiment_ends_as_predicted(name, tmp_path):
     assert result["verdict"] == "as predicted"
     assert {claim["side"] for claim in result["claims"]} >= {"holds", "breaks", "pays"}
     assert all(fault["bit"] and fault["healed"] for fault in result["faults"])
-    assert left_in_docker(result["run_id"]) == ""
+    assert with_label(result["run_id"]) == []
     for kept in (
         "plan.json",
         "history.jsonl",

@@ -65,6 +65,18 @@ class Tiny:
         """The id of an instance's container."""
         return self.cluster._handles.containers[instance.name]
 
+    async def straight(self, instance: Instance, path: str) -> Any:
+        """An answer of a server at its real address, past its link."""
+        return await self.order(
+            "http",
+            address=str(self.cluster.layout.containers[instance.name]),
+            port=9000,
+            method="GET",
+            path=path,
+            body=None,
+            timeout_s=5.0,
+        )
+
     async def order(self, do: str, **arguments: Any) -> Any:
         """An order to the network agent itself."""
         return await self.cluster._agent.order(do, **arguments)

@@ -77,15 +77,7 @@ async def test_a_toxic_delays_the_requests_of_its_link_only(lab: Tiny) -> None:
         assert (await lab.cluster.probe(end)).seconds >= 0.2
         assert (await lab.ask("/new/cache"))["ms"] < 150
         began_s = time.monotonic()
-        await lab.order(
-            "http",
-            address=str(lab.cluster.layout.containers[lab.store.name]),
-            port=9000,
-            method="GET",
-            path="/",
-            body=None,
-            timeout_s=5.0,
-        )
+        await lab.straight(lab.store, "/")
         assert time.monotonic() - began_s < 0.15
     finally:
         await lab.cluster.proxies.remove(end.proxy, "late")

@@ -63,13 +63,15 @@ def flood(host, timeout):
 ThreadingHTTPServer(('', 8000), Handler).serve_forever()
 """
 
-# Says its name; a POST is read for ever.
+# Says its name; a POST is read for ever; /die ends it.
 SERVER = """
 import os, sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class Handler(BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
     def do_GET(self):
+        if self.path == '/die':
+            os._exit(5)
         data = os.environ['NAME'].encode()
         self.send_response(200)
         self.send_header('Content-Length', str(len(data)))

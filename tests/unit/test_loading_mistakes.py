@@ -82,7 +82,7 @@ def test_not_utf_8(tmp_path: Path):
         load_experiment(tmp_path / "x.yaml", KINDS)
 
 
-@pytest.mark.parametrize("text", ["[" * 5000, "a: \x01", "%YAML 9\n---\na: 1", "a: 1\n---\nb: 2"])
+@pytest.mark.parametrize("text", ["[" * 1500, "a: \x01", "%YAML 9\n---\na: 1", "a: 1\n---\nb: 2"])
 def test_hostile_yaml(text: str):
     """What no YAML parser takes is one problem."""
     with pytest.raises(SpecError):

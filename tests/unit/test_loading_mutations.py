@@ -59,7 +59,7 @@ def _check_problems(error: SpecError, text: str) -> None:
         assert str(problem)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(damage=DAMAGE)
 def test_damaged_experiments(damage: list[tuple[float, int, str]], folder: Path):
     """An experiment file with splinters in it."""
@@ -72,7 +72,7 @@ def test_damaged_experiments(damage: list[tuple[float, int, str]], folder: Path)
         _check_problems(error, text)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(damage=DAMAGE)
 def test_damaged_topologies(damage: list[tuple[float, int, str]], folder: Path):
     """A Compose file with splinters in it."""
@@ -125,7 +125,7 @@ SWAPS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(swaps=SWAPS)
 def test_swapped_values_of_experiments(swaps: list[tuple[float, str, Any]], folder: Path):
     """An experiment file of good YAML, with other values than it should have."""
@@ -137,7 +137,7 @@ def test_swapped_values_of_experiments(swaps: list[tuple[float, str, Any]], fold
         _check_problems(error, path.read_text("utf-8"))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(swaps=SWAPS)
 def test_swapped_values_of_topologies(swaps: list[tuple[float, str, Any]], folder: Path):
     """A Compose file of good YAML, with other values than it should have."""
@@ -149,7 +149,7 @@ def test_swapped_values_of_topologies(swaps: list[tuple[float, str, Any]], folde
         _check_problems(error, path.read_text("utf-8"))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(reference=st.text(max_size=12))
 def test_any_topology_reference(reference: str, folder: Path):
     """Whatever stands behind `topology:` is found or is a mistake."""

@@ -44,8 +44,15 @@ class Channel:
     async def attach(cls, daemon: Daemon, container: str, name: str, log: Path | None) -> Channel:
         """Attach to a container that is created and not yet started, so that nothing is missed."""
         streams = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-        raw = await daemon.call(daemon.api.attach_socket, container, params=streams)
-        return cls(name, raw, log)
+        attaching = asyncio.create_task(
+            daemon.call(daemon.api.attach_socket, container, params=streams)
+        )
+        try:
+            stream = await asyncio.shield(attaching)
+        except asyncio.CancelledError:
+            attaching.add_done_callback(_close_unused)  # it cannot be stopped half way
+            raise
+        return cls(name, stream, log)
 
     async def send(self, message: Mapping[str, Any]) -> None:
         """Write one message.
@@ -125,3 +132,8 @@ class Channel:
             parts.append(part)
             size -= len(part)
         return b"".join(parts)
+
+
+def _close_unused(attaching: asyncio.Task[Any]) -> None:
+    if not attaching.cancelled() and attaching.exception() is None:
+        attaching.result().close()

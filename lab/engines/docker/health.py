@@ -58,6 +58,8 @@ class Health:
         """
         check = instance.service.healthcheck or self._image_checks.get(instance.name)
         test = _command(check)
+        if not test:
+            await asyncio.shield(self._agent)  # it does the looking: its start is no one's delay
         limit_s = self._limit_s(check if test else None)
         try:
             async with asyncio.timeout(limit_s):

@@ -24,6 +24,9 @@ from lab.plan import Deployment, client_of
 TOXIPROXY_IMAGE = "ghcr.io/shopify/toxiproxy:2.12.0"
 TOOLBOX_IMAGE = "chaos-lab/toolbox"
 AGENT = "lab/agent"
+INSTRUMENT_SHARES = 4096
+"""CPU weight of drivers and proxy, four times that of a service (Docker's default is 1024)."""
+
 _HOME = "/opt/lab"
 _AGENT_PATH = f"{_HOME}/agent.py"
 
@@ -73,6 +76,7 @@ def proxy(setting: Setting) -> Part:
         host={
             **_published(prometheus.PROXY_PORT),
             "NetworkMode": setting.network,
+            "CpuShares": INSTRUMENT_SHARES,
             # A name that this run does not have is an error at once, not a question to the
             # resolver of the office that the accept loop of a link would wait for.
             "Dns": ["127.0.0.1"],
@@ -115,6 +119,10 @@ def driver(setting: Setting, design: str) -> Part:
             "NetworkMode": setting.network,
             "ExtraHosts": hosts_of(name, design, setting.deployment, setting.layout),
             "LogConfig": {"Type": "none"},
+            # The ruler goes first: it raises its own priority, so that a busy machine makes the
+            # measured system late and not the measurement.
+            "CapAdd": ["SYS_NICE"],
+            "CpuShares": INSTRUMENT_SHARES,
         },
     )
     return Part(name, {**config, **talks(), **setting.joins(name)}, _package())

@@ -133,12 +133,14 @@
         fitted(ctx, phase.name, left + 2 * px, bbox.top - 4 * px, u.valToPos(phase.to, "x", true) - left);
       }
     }
-    let row = 0;
     for (const fault of run.faults) {
       const left = u.valToPos(fault.from, "x", true);
-      const bottom = bbox.top + (13 + 13 * (row++ % 3)) * px;
-      const text = fitted(ctx, fault.text, left + 16 * px, bottom, bbox.left + bbox.width - left - 18 * px, true);
-      if (text) mark(ctx, left + 5 * px, bottom - 10 * px, px);
+      const row = run.faults.filter((f) => f.from === fault.from).indexOf(fault);
+      const bottom = bbox.top + (13 + 13 * (row % 3)) * px;
+      const next = Math.min(run.duration, ...run.faults.map((f) => f.from).filter((t) => t > fault.from));
+      const room = u.valToPos(next, "x", true) - left - 18 * px;
+      fitted(ctx, fault.text, left + 16 * px, bottom, room, true);
+      mark(ctx, left + 5 * px, bottom - 10 * px, px);
     }
     ctx.restore();
   }
