@@ -69,7 +69,10 @@ def _band(duration_s: float, fault: FaultRecord) -> dict[str, Any] | None:
     if from_s is None:
         return None
     to_s = next((at for at in (fault.healed_s, fault.gone_s) if at is not None), duration_s)
-    return {"text": fault_short(fault), "from": _number(from_s), "to": _number(to_s)}
+    kind = fault.kind.replace("_", " ")
+    return {
+        "text": fault_short(fault), "kind": kind, "from": _number(from_s), "to": _number(to_s)
+    }  # fmt: skip
 
 
 def _design(numbers: Numbers, name: str) -> dict[str, Any]:

@@ -58,7 +58,10 @@ def topology_svg(record: Record, name: str) -> str:
 
 
 def marks_of(record: Record, design: str) -> Marks:
-    """What was broken in a design. Targets are names of link ends and instances; a shared one counts for every design."""
+    """What was broken in a design.
+
+    Targets are names of link ends and instances; a shared one counts for every design.
+    """
     deployment = deploy(record.experiment)
     links: dict[Link, dict[str, None]] = {}
     services: dict[str, dict[str, None]] = {}

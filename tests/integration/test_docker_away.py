@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import secrets
 import socket
@@ -19,7 +20,11 @@ from lab.errors import EngineError, ExitCode
 from tests.integration import tiny
 from tests.integration.docker_support import client, left_of
 
-pytestmark = pytest.mark.docker
+pytestmark = [
+    pytest.mark.docker,
+    # The Docker SDK leaves a socket to the garbage collector when it cannot connect.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 REAL = "/var/run/docker.sock"
 
@@ -99,7 +104,7 @@ async def test_docker_that_goes_away_is_told_and_cleaned_up_after_when_it_is_bac
     run_id = secrets.token_hex(4)
     wanted = Wanted(run_id, tmp_path, drivers=False)
     began_s = 0.0
-    with pytest.raises(EngineError, match="could not be taken down cleanly") as caught:
+    with pytest.raises(EngineError, match="not be taken down cleanly") as caught:  # noqa: PT012
         async with DockerEngine().up(tiny.deployment(), wanted, print) as cluster:
             door.shut()
             began_s = time.monotonic()
@@ -113,7 +118,6 @@ async def test_docker_that_goes_away_is_told_and_cleaned_up_after_when_it_is_bac
         past_the_door.delenv("DOCKER_HOST")
         assert left_of(run_id) != []
         door.open()
-        deadline_s = time.monotonic() + 60
-        while left_of(run_id) and time.monotonic() < deadline_s:
-            time.sleep(0.2)
-        assert left_of(run_id) == []
+        async with asyncio.timeout(60):
+            while left_of(run_id):  # noqa: ASYNC110 - a process that is not ours does the work
+                await asyncio.sleep(0.2)

@@ -210,7 +210,9 @@ def test_what_is_drawn_are_the_windows(record: Record) -> None:
     in_fault = [op for op in record.history.of("connection-per-request") if 12 <= op.due_s < 13]
     assert bare["fail"][12] == sum(op.outcome == "fail" for op in in_fault) > 10
     assert len(bare["p99"]) == 35
-    assert drawn["faults"] == [{"text": "latency 200 ms", "from": 8.21, "to": 20.006}]
+    assert drawn["faults"] == [
+        {"text": "latency 200 ms", "kind": "latency", "from": 8.21, "to": 20.006}
+    ]
     assert [p["name"] for p in drawn["phases"]] == ["baseline", "fault", "recovery"]
 
 

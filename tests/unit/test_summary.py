@@ -48,7 +48,7 @@ def test_the_topology_is_one_mermaid_drawing_for_designs_that_share_it(text: str
 
 def test_a_fault_of_one_service_is_marked_on_it(record: Record) -> None:
     targets = tuple(i.name for i in deploy(record.experiment).instances_of("app-1"))
-    pause = replace(record.faults[0], text="pause of app-1", targets=targets)
+    pause = replace(record.faults[0], kind="pause", text="pause of app-1", targets=targets)
     assert 's_app["app ×2<br>⚡ pause app-1"]' in summary(replace(record, faults=(pause,)))
 
 

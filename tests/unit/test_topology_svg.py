@@ -69,7 +69,10 @@ def test_only_the_broken_link_is_marked(record: Record) -> None:
 def test_a_broken_service_is_marked_with_the_replica(record: Record) -> None:
     instances = deploy(record.experiment).instances_of("app-2")
     pause = replace(
-        record.faults[0], text="pause of app-2", targets=tuple(i.name for i in instances)
+        record.faults[0],
+        kind="pause",
+        text="pause of app-2",
+        targets=tuple(i.name for i in instances),
     )
     root = _parsed(replace(record, faults=(pause,)), "pool-sized")
     assert [e.text for e in root.iter() if e.get("class") == "note"] == ["pause app-2"]

@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
 from lab.engines import Say
-from lab.engines.docker.clean import clean
+from lab.engines.docker.clean import clean, leftovers
 from lab.errors import EngineError, LabError
 
 if TYPE_CHECKING:
@@ -51,7 +51,6 @@ class _Down:
     async def run(self) -> list[str]:
         """All of it; what went wrong, in words."""
         bringing = self._bringing
-        await bringing.daemon.settle(_SETTLE_S)
         if bringing.cluster:
             await self._try("events", bringing.cluster.stop_watching())
         stays = bringing.wanted.keep and bringing.cluster is not None
@@ -80,11 +79,16 @@ class _Down:
             await self._try("prometheus", bringing.prometheus.close())
 
     async def _remove(self) -> list[str]:
-        bringing = self._bringing
+        """Remove everything, and again what was still being created meanwhile."""
+        daemon, run_id = self._bringing.daemon, self._bringing.wanted.run_id
         try:
-            return await bringing.daemon.call(clean, bringing.daemon.client, bringing.wanted.run_id)
+            troubles = await daemon.call(clean, daemon.client, run_id)
+            await daemon.settle(_SETTLE_S)
+            if await daemon.call(leftovers, daemon.client, run_id):
+                troubles = await daemon.call(clean, daemon.client, run_id)
         except EngineError as error:
             return [error.message]
+        return troubles
 
     async def _write_logs(self) -> None:
         """Each container's log into the run's folder; agent and drivers have written theirs."""

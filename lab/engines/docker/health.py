@@ -20,7 +20,6 @@ from lab.topology import Healthcheck
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0
 _LOG_LINES = 20
-_JOB_S = 600
 
 
 class Health:
@@ -80,8 +79,9 @@ class Health:
         Raises:
             NotReadyError: it failed.
         """
-        ended = await self._daemon.call(self._daemon.api.wait, container, timeout=_JOB_S)
-        if code := ended["StatusCode"]:
+        while (state := await self._state(container))["Status"] != "exited":
+            await asyncio.sleep(_FIRST_PAUSE_S)
+        if code := state["ExitCode"]:
             raise await self._not_ready(instance, container, f"failed with exit code {code}", ())
 
     async def _while_it_runs(
@@ -146,7 +146,7 @@ class Health:
         )
 
     async def _refuse_ended(self, instance: Instance, container: str) -> None:
-        state = (await self._daemon.call(self._daemon.api.inspect_container, container))["State"]
+        state = await self._state(container)
         if state["Status"] in ("exited", "dead") and instance.service.restart == "no":
             why = " (out of memory)" if state.get("OOMKilled") else ""
             raise await self._not_ready(
@@ -155,6 +155,10 @@ class Health:
                 f"ended with exit code {state['ExitCode']}{why} while starting",
                 (),
             )
+
+    async def _state(self, container: str) -> dict[str, Any]:
+        found = await self._daemon.call(self._daemon.api.inspect_container, container)
+        return dict(found["State"])
 
     async def _not_ready(
         self, instance: Instance, container: str, what: str, test: Sequence[str]

@@ -51,6 +51,7 @@ class Reaper:
     def release(self) -> None:
         """Something is left: the reaper goes on removing it while this process ends."""
         self._let_go(b"")
+        threading.Thread(target=self._process.wait, daemon=True).start()  # or it stays a zombie
 
     def _let_go(self, word: bytes) -> None:
         assert self._process.stdin is not None  # noqa: S101 - opened with PIPE

@@ -139,7 +139,8 @@
       const bottom = bbox.top + (13 + 13 * (row % 3)) * px;
       const next = Math.min(run.duration, ...run.faults.map((f) => f.from).filter((t) => t > fault.from));
       const room = u.valToPos(next, "x", true) - left - 18 * px;
-      fitted(ctx, fault.text, left + 16 * px, bottom, room, true);
+      const text = ctx.measureText(fault.text).width > room ? fault.kind : fault.text;
+      fitted(ctx, text, left + 16 * px, bottom, room, true);
       mark(ctx, left + 5 * px, bottom - 10 * px, px);
     }
     ctx.restore();
