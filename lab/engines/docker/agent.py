@@ -278,9 +278,12 @@ def is_stalled(row: Sequence[str]) -> bool:
 
 async def run(command: Sequence[str], text: str = "") -> str:
     """Output of a command; in a thread, so that a probe's timing does not suffer."""
-    done = await asyncio.to_thread(
-        subprocess.run, command, input=text, capture_output=True, text=True, check=False
-    )
+    try:
+        done = await asyncio.to_thread(
+            subprocess.run, command, input=text, capture_output=True, text=True, check=False
+        )
+    except OSError as error:
+        raise OrderError(f"{command[0]}: {error.strerror}") from error
     if done.returncode:
         why = done.stderr.strip() or f"exit code {done.returncode}"
         raise OrderError(f"{command[0]}: {why}")

@@ -21,7 +21,7 @@ from lab.engines.docker.usage import UsageMeter
 from lab.errors import EngineError, UsageError
 from lab.history import Sample
 from lab.plan import Deployment, Instance, LinkEnd
-from lab.proxies.toxiproxy import ToxiproxyClient
+from lab.proxies import Proxies
 
 _HTTP_TIMEOUT_S = 10.0
 
@@ -51,7 +51,7 @@ class DockerCluster:
         layout: Layout,
         logs: Path,
         *,
-        proxies: ToxiproxyClient,
+        proxies: Proxies,
         agent: Agent,
         prometheus: Prometheus,
         health: Health,
@@ -59,7 +59,7 @@ class DockerCluster:
     ) -> None:
         self.deployment = deployment
         self.layout = layout
-        self.proxies = proxies
+        self.proxies: Proxies = proxies
         self.urls = handles.urls
         """Where the host reaches `lab/proxy` (its API) and `lab/prometheus`."""
         self._daemon = daemon

@@ -79,7 +79,7 @@ class Health:
         Raises:
             NotReadyError: it failed.
         """
-        while (state := await self._state(container))["Status"] != "exited":
+        while (state := await self._state(container))["Status"] != "exited":  # noqa: ASYNC110
             await asyncio.sleep(_FIRST_PAUSE_S)
         if code := state["ExitCode"]:
             raise await self._not_ready(instance, container, f"failed with exit code {code}", ())

@@ -89,7 +89,7 @@ def proxy(setting: Setting) -> Part:
 
 
 def agent(setting: Setting, proxy_container: str) -> Part:
-    """The network agent, in the proxy's network namespace and with no right but to change it."""
+    """The network agent, in the proxy's network namespace and with no right but to change that."""
     config = part_config(
         setting.images[TOOLBOX_IMAGE],
         "agent",
@@ -98,7 +98,8 @@ def agent(setting: Setting, proxy_container: str) -> Part:
         host={
             "NetworkMode": f"container:{proxy_container}",
             "CapDrop": ["ALL"],
-            "CapAdd": ["NET_ADMIN"],
+            # Kernels without nf_tables are spoken to through a raw socket (iptables-legacy).
+            "CapAdd": ["NET_ADMIN", "NET_RAW"],
             "LogConfig": {"Type": "none"},
         },
     )
