@@ -214,7 +214,7 @@ async def test_usage_is_read_quickly_and_names_every_part(lab: Tiny) -> None:
     began_s = time.monotonic()
     usage = await lab.cluster.usage()
     assert time.monotonic() - began_s < 2.0
-    assert {"lab/proxy", "lab/prometheus", "lab/agent", "tiny/app-1", "other-1"} <= set(usage)
+    assert {"lab/toxiproxy", "lab/prometheus", "lab/agent", "tiny/app-1", "other-1"} <= set(usage)
     app = usage["tiny/app-1"]
     assert 0 < app.memory_bytes <= app.memory_peak_bytes <= 128 << 20
     for _ in range(20):

@@ -93,7 +93,7 @@ async def test_files_volumes_and_order(tmp_path: Path) -> None:
         assert len(left_of(run_id)) == 10
     assert left_of(run_id) == []
     logs = {path.name for path in (tmp_path / "logs").iterdir()}
-    assert {"tiny-app-1.log", "tiny-job-1.log", "lab-proxy.log", "lab-prometheus.log"} <= logs
+    assert {"tiny-app-1.log", "tiny-job-1.log", "lab-toxiproxy.log", "lab-prometheus.log"} <= logs
     assert "work done" in (tmp_path / "logs" / "tiny-job-1.log").read_text()
 
 

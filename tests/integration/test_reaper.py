@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import docker
+import httpx
 import pytest
 
 import lab
@@ -34,8 +35,10 @@ from lab.engines.docker import DockerEngine
 from tests.integration import tiny
 async def main():
     wanted = Wanted(sys.argv[1], Path(sys.argv[2]), drivers=False, keep=sys.argv[3] == 'keep')
-    async with DockerEngine().up(tiny.deployment(), wanted, lambda text: print(text, flush=True)):
+    say = lambda text: print(text, flush=True)
+    async with DockerEngine().up(tiny.deployment(), wanted, say) as cluster:
         print('is up', flush=True)
+        print('entry=' + cluster.addresses().get('entry', 'none'), flush=True)
         if not wanted.keep:
             await asyncio.Event().wait()
 asyncio.run(main())
@@ -60,12 +63,12 @@ def orchestrate(run_id: str, out: Path, mode: str = "run") -> subprocess.Popen[s
     )
 
 
-def said(process: subprocess.Popen[str], pattern: str) -> None:
-    """Read until a line of that pattern."""
+def said(process: subprocess.Popen[str], pattern: str) -> str:
+    """The rest of the first line that has this pattern."""
     assert process.stdout
     for line in process.stdout:
-        if re.search(pattern, line):
-            return
+        if found := re.search(pattern, line):
+            return line[found.end() :].strip()
     raise AssertionError(f"it ended without saying {pattern}")
 
 
@@ -104,8 +107,10 @@ def test_what_is_kept_on_purpose_stays_until_it_is_taken_down(
     run_id = secrets.token_hex(4)
     process = orchestrate(run_id, tmp_path, "keep")
     said(process, "is up")
+    entry = said(process, "entry=")
     process.communicate(timeout=60)
     try:
+        assert httpx.get(f"{entry}/healthz", timeout=10).text == "ok"
         assert process.returncode == 0
         (left,) = leftovers(api, run_id)
         assert left.kept
@@ -114,7 +119,7 @@ def test_what_is_kept_on_purpose_stays_until_it_is_taken_down(
         running = api.api.containers(filters={"label": f"lab.run={run_id}"})
         names = {name for container in running for name in container["Names"]}
         assert any("app-1" in name for name in names)
-        assert any("lab-proxy" in name for name in names)
+        assert any("lab-toxiproxy" in name for name in names)
     finally:
         assert clean(api, run_id) == []
     assert left_of(run_id) == []

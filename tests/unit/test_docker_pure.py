@@ -208,7 +208,7 @@ def test_scrape_targets_carry_the_labels_that_samples_are_found_by() -> None:
     assert db["labels"]["__param_target"] == f"{layout.containers['db-1']}:5432/postgres"
     assert db["labels"]["design"] == ""
     own = {t["labels"]["instance"] for t in lab["static_configs"]}
-    assert own == {"lab", "lab/proxy", "lab/prometheus", "shop/client"}
+    assert own == {"lab", "lab/toxiproxy", "lab/prometheus", "shop/client"}
     modules = json.loads(prometheus.postgres_auth(deployment))["auth_modules"]
     assert db["labels"]["__param_auth_module"] in modules
 

@@ -80,9 +80,7 @@ class Channel:
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
         self._reader.join(timeout=1.0)
-        for one in (self._sock, self._stream):
-            with contextlib.suppress(OSError):
-                one.close()
+        _close(self._stream)
 
     def _read(self) -> None:
         """Take the streams apart; in a thread of its own, because the socket may be TLS or ssh."""
@@ -136,4 +134,11 @@ class Channel:
 
 def _close_unused(attaching: asyncio.Task[Any]) -> None:
     if not attaching.cancelled() and attaching.exception() is None:
-        attaching.result().close()
+        _close(attaching.result())
+
+
+def _close(stream: Any) -> None:
+    """Both the file object and the socket below it: each keeps the connection open."""
+    for one in (getattr(stream, "_sock", stream), stream):
+        with contextlib.suppress(OSError):
+            one.close()

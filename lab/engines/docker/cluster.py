@@ -60,8 +60,6 @@ class DockerCluster:
         self.deployment = deployment
         self.layout = layout
         self.proxies: Proxies = proxies
-        self.urls = handles.urls
-        """Where the host reaches `lab/proxy` (its API) and `lab/prometheus`."""
         self._daemon = daemon
         self._logs = logs
         self._agent = agent
@@ -169,7 +167,7 @@ class DockerCluster:
 
     async def residue(self) -> list[str]:
         """What is not as it was when the cluster came up."""
-        ends = {end.proxy: end for end in self.deployment.ends}
+        ends = {end.proxy: end.name for end in self.deployment.ends}
         toxics, disabled, cut, states = await asyncio.gather(
             self.proxies.toxics(),
             self.proxies.disabled(),
@@ -177,11 +175,11 @@ class DockerCluster:
             asyncio.gather(*(self.state(instance) for instance in self.deployment.instances)),
         )
         found = [
-            f"{ends[proxy].name}: toxic {toxic.name} ({toxic.kind})"
+            f"{ends.get(proxy, proxy)}: toxic {toxic.name} ({toxic.kind})"
             for proxy, on_it in toxics.items()
             for toxic in on_it
         ]
-        found += [f"{ends[proxy].name}: its proxy is disabled" for proxy in disabled]
+        found += [f"{ends.get(proxy, proxy)}: its proxy is disabled" for proxy in disabled]
         found += [
             f"{end.name}: its packets are dropped"
             for end in self.deployment.ends
@@ -198,6 +196,10 @@ class DockerCluster:
         if self._deaths:
             async for death in self._deaths.seen():
                 yield death
+
+    def addresses(self) -> dict[str, str]:
+        """URLs on this machine: `toxiproxy` (its API), `prometheus`, and `entry` when kept."""
+        return dict(self._handles.urls)
 
     def logs_path(self, instance: Instance) -> Path:
         """Where the log of an instance is written when the cluster goes down."""

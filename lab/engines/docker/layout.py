@@ -19,7 +19,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from lab.plan import Deployment, Instance, LinkEnd, client_of
 
-PROXY = "lab/proxy"
+PROXY = "lab/toxiproxy"
 PROMETHEUS = "lab/prometheus"
 POSTGRES_EXPORTER = "lab/postgres-exporter"
 REDIS_EXPORTER = "lab/redis-exporter"

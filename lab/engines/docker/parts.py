@@ -24,6 +24,7 @@ from lab.plan import Deployment, client_of
 TOXIPROXY_IMAGE = "ghcr.io/shopify/toxiproxy:2.12.0"
 TOOLBOX_IMAGE = "chaos-lab/toolbox"
 AGENT = "lab/agent"
+ENTRY_PORT = 8475
 INSTRUMENT_SHARES = 4096
 """CPU weight of drivers and proxy, four times that of a service (Docker's default is 1024)."""
 
@@ -66,15 +67,16 @@ def images_of(deployment: Deployment, *, drivers: bool) -> list[str]:
     return [TOXIPROXY_IMAGE, TOOLBOX_IMAGE, prometheus.IMAGE, *needed]
 
 
-def proxy(setting: Setting) -> Part:
-    """Toxiproxy; its API is the only thing of it that the host reaches."""
+def proxy(setting: Setting, *, entry: bool) -> Part:
+    """Toxiproxy; the host reaches its API, and with `entry` a way in for requests by hand."""
+    ports = [prometheus.PROXY_PORT, *([ENTRY_PORT] if entry else [])]
     config = part_config(
         setting.images[TOXIPROXY_IMAGE],
         "proxy",
         setting.labels,
         command=["-host=0.0.0.0", "-proxy-metrics"],
         host={
-            **_published(prometheus.PROXY_PORT),
+            **_published(*ports),
             "NetworkMode": setting.network,
             "CpuShares": INSTRUMENT_SHARES,
             # A name that this run does not have is an error at once, not a question to the
@@ -84,7 +86,7 @@ def proxy(setting: Setting) -> Part:
             "DnsSearch": ["."],
         },
     )
-    exposed: Config = {"ExposedPorts": {f"{prometheus.PROXY_PORT}/tcp": {}}}
+    exposed: Config = {"ExposedPorts": {f"{port}/tcp": {} for port in ports}}
     return Part(PROXY, {**config, **exposed, **setting.joins(PROXY)})
 
 
@@ -179,9 +181,10 @@ def _exporter(
     return Part(name, {**config, **setting.joins(name)}, archive(files) if files else b"")
 
 
-def _published(port: int) -> Config:
-    """On a free port of 127.0.0.1: the host reaches containers in no other way."""
-    return {"PortBindings": {f"{port}/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]}}
+def _published(*ports: int) -> Config:
+    """On free ports of 127.0.0.1: the host reaches containers in no other way."""
+    free = [{"HostIp": "127.0.0.1", "HostPort": ""}]
+    return {"PortBindings": {f"{port}/tcp": free for port in ports}}
 
 
 @cache

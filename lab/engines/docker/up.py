@@ -22,7 +22,15 @@ from lab.engines.docker.down import take_down
 from lab.engines.docker.hands import Agent
 from lab.engines.docker.health import Health, image_check
 from lab.engines.docker.images import Images
-from lab.engines.docker.layout import PROMETHEUS, PROXY, endpoints, lay_out, own_parts, prefix_for
+from lab.engines.docker.layout import (
+    PROMETHEUS,
+    PROXY,
+    Layout,
+    endpoints,
+    lay_out,
+    own_parts,
+    prefix_for,
+)
 from lab.engines.docker.network import create_network
 from lab.engines.docker.owner import labels_of
 from lab.engines.docker.parts import Part, Setting
@@ -39,9 +47,10 @@ from lab.errors import EngineError
 from lab.plan import Deployment, Instance
 from lab.proxies import ProxySpec
 from lab.proxies.toxiproxy import Stalled, ToxiproxyClient
-from lab.topology import Healthcheck
+from lab.topology import CLIENT, Healthcheck
 
 CATALOGUE = Path(lab.__file__).parent.parent / "topologies" / "images"
+ENTRY = "entry"
 _PROXY_ANSWERS_S = 15.0
 _RETRY_S = 0.02
 
@@ -169,20 +178,32 @@ class BringUp:
     async def _links(self, setting: Setting) -> Agent:
         """The proxy, the agent beside it, and a proxy with an address of its own for every link."""
         layout = setting.layout
-        container = await start_part(self.daemon, layout, parts.proxy(setting), self.handles)
+        container = await start_part(
+            self.daemon, layout, parts.proxy(setting, entry=self.wanted.keep), self.handles
+        )
         agent_part = parts.agent(setting, container)
         channel = await start_talking(self.daemon, layout, agent_part, self.handles, self.logs)
         self.agent = agent = Agent(channel)
         await agent.order("route", subnet=str(layout.upper), own=str(layout.containers[PROXY]))
         await agent.order("account", addresses=[str(address) for address in layout.links.values()])
         url = await published_port(self.daemon, container, prometheus.PROXY_PORT)
-        self.handles.urls[PROXY] = url
+        self.handles.urls["toxiproxy"] = url
         self.proxies = ToxiproxyClient(url, self._stalled(setting, agent))
         await _answers(self.proxies)
-        await self.proxies.create(
-            [ProxySpec(e.proxy, *endpoints(e, layout)) for e in self._deployment.ends]
-        )
+        proxies = [ProxySpec(e.proxy, *endpoints(e, layout)) for e in self._deployment.ends]
+        if self.wanted.keep:
+            proxies.append(self._way_in(layout))
+            self.handles.urls[ENTRY] = await published_port(
+                self.daemon, container, parts.ENTRY_PORT
+            )
+        await self.proxies.create(proxies)
         return agent
+
+    def _way_in(self, layout: Layout) -> ProxySpec:
+        """For requests by hand: on to the client's own link, whose faults they then meet."""
+        end = next(end for end in self._deployment.ends if end.link.client == CLIENT)
+        link, _ = endpoints(end, layout)
+        return ProxySpec(ENTRY, f"{layout.containers[PROXY]}:{parts.ENTRY_PORT}", link)
 
     def _stalled(self, setting: Setting, agent: Agent) -> Stalled:
         """How the control of the proxies learns that a peer of one of them does not read."""
@@ -209,7 +230,7 @@ class BringUp:
         container = await start_part(self.daemon, setting.layout, part, self.handles)
         if part.name == PROMETHEUS:
             url = await published_port(self.daemon, container, prometheus.PORT)
-            self.handles.urls[PROMETHEUS] = url
+            self.handles.urls["prometheus"] = url
             self.prometheus = prometheus.Prometheus(url)
             await self.prometheus.ready()
 
