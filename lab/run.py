@@ -16,11 +16,11 @@ from typing import Any
 from lab import __version__
 from lab.checkers import live_window
 from lab.clock import Clock
-from lab.engines import Cluster, Driver, Engine, Traffic, Wanted
+from lab.engines import Cluster, Driver, Engine, Traffic, Usage, Wanted
 from lab.errors import EngineError, LabError
 from lab.experiment import Experiment
 from lab.faults import Fault, Injection
-from lab.gathered import Gathered, watched_metrics
+from lab.gathered import LAB_PART, Gathered, watched_metrics
 from lab.history import Op
 from lab.load.session import LoadSession
 from lab.messages import Emit, FaultChanged, Finished, Hello, Noted, PhaseStarted, Progress, Second
@@ -86,7 +86,7 @@ async def _inside(state: Gathered, cluster: Cluster, stop: asyncio.Event) -> Non
     session = LoadSession(state.experiment, drivers, lambda *tick: _second(state, *tick))
     try:
         await session.prepare(state.experiment.seed)
-        state.usage = (await cluster.usage(), {})
+        state.usage = (await _usage(cluster), {})
         state.clock = Clock.starting_in(LEAD_S)
         await session.start(state.clock)
         await _timeline(state, cluster, session, stop)
@@ -160,8 +160,14 @@ async def _timeline(
             for task in work:
                 task.cancel()
         await _heal_all(state, [*work, *helpers])
-        state.usage = (state.usage[0], await cluster.usage())
+        state.usage = (state.usage[0], await _usage(cluster))
         state.timings["load_s"] = state.clock.now()
+
+
+async def _usage(cluster: Cluster) -> dict[str, Usage]:
+    """What everything used so far, this process included."""
+    own = Usage(time.process_time(), 0, 0)
+    return {**await cluster.usage(), f"{LAB_PART}orchestrator": own}
 
 
 async def _until_over(

@@ -45,7 +45,7 @@ class AppError(ServiceFault):
         answers = await self._call(cluster, "GET", _PATH)
         shares = [float(json.loads(answer)["share"]) for answer in answers]
         text = ", ".join(sorted({format_share(share) for share in shares})) + " armed"
-        return Observation(all(share == self.share for share in shares), text)
+        return Observation.of((share == self.share for share in shares), text)
 
     async def _call(self, cluster: Cluster, method: str, path: str) -> list[str]:
         instances = self.instances(cluster.deployment)

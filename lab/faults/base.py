@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -26,10 +26,21 @@ PROBE_TIMEOUT_S = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What a look at the target said: is the fault in effect, and the measurement in words."""
+    """What a look at all targets said, and the measurement in words.
+
+    `in_effect`: the fault is there on every target. `gone`: it is there on none. In between, a
+    fault has neither bitten nor healed.
+    """
 
     in_effect: bool
+    gone: bool
     text: str
+
+    @classmethod
+    def of(cls, seen: Iterable[bool], text: str) -> Observation:
+        """From whether it was seen on each target; without any target it is neither."""
+        found = list(seen)
+        return cls(bool(found) and all(found), bool(found) and not any(found), text)
 
 
 class Fault(Model, ABC):

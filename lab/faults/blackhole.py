@@ -48,4 +48,4 @@ class Blackhole(LinkFault):
     async def observe(self, cluster: Cluster) -> Observation:
         """In effect when connections open and nothing comes back."""
         probes = await probe_all(cluster, self.ends(cluster.deployment))
-        return Observation(all(p.outcome == "silent" for p in probes), summary(probes))
+        return Observation.of((p.outcome == "silent" for p in probes), summary(probes))

@@ -113,15 +113,17 @@ class Injection:
         except LabError as error:
             self._note("problem", after=error.message)
             raise HealError(f"{self.record.text}: could not be healed: {error.message}") from error
-        self._note("gone", gone_s=self._clock.now(), after=seen.text, healed=not seen.in_effect)
-        if seen.in_effect:
+        self._note("gone", gone_s=self._clock.now(), after=seen.text, healed=seen.gone)
+        if not seen.gone:
             raise HealError(f"{self.record.text}: healed, yet still in effect ({seen.text})")
 
     async def _look(self, *, wanted: bool, until_s: float) -> Observation:
         """Look until the fault is (not) in effect, or the time is over; the last look counts."""
         while True:
             seen = await self._fault.observe(self._cluster)
-            if seen.in_effect is wanted or self._clock.now() + _LOOK_EVERY_S >= until_s:
+            if (
+                seen.in_effect if wanted else seen.gone
+            ) or self._clock.now() + _LOOK_EVERY_S >= until_s:
                 return seen
             await asyncio.sleep(_LOOK_EVERY_S)
 

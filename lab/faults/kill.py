@@ -50,4 +50,4 @@ class Kill(ServiceFault):
         words = sorted(
             {s.status + (f" ({s.exit_code})" if s.status == "exited" else "") for s in states}
         )
-        return Observation(all(s.status == "exited" for s in states), ", ".join(words))
+        return Observation.of((s.status == "exited" for s in states), ", ".join(words))

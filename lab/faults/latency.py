@@ -59,5 +59,4 @@ class Latency(LinkFault):
         timeout_s = self.delay + self.jitter + PROBE_TIMEOUT_S
         probes = await probe_all(cluster, self.ends(cluster.deployment), timeout_s)
         late_s = _SEEN_SHARE * max(self.delay - self.jitter, 0)
-        in_effect = all(probe.seconds >= late_s for probe in probes)
-        return Observation(in_effect, summary(probes))
+        return Observation.of((probe.seconds >= late_s for probe in probes), summary(probes))

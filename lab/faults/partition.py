@@ -59,8 +59,8 @@ class Partition(Fault):
         """In effect when not even a connection can be established."""
         ends = self.ends(cluster.deployment)
         probes = await probe_all(cluster, ends)
-        in_effect = all(p.outcome == "silent" and p.connect_s is None for p in probes)
+        cut = [p.outcome == "silent" and p.connect_s is None for p in probes]
         traffic = await cluster.traffic()
         dropped = sum(traffic[end.name].dropped_packets for end in ends if end.name in traffic)
         text = summary(probes)
-        return Observation(in_effect, f"{text}, {dropped} packets dropped" if dropped else text)
+        return Observation.of(cut, f"{text}, {dropped} packets dropped" if dropped else text)

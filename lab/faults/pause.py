@@ -37,4 +37,4 @@ class Pause(ServiceFault):
         instances = self.instances(cluster.deployment)
         states = await asyncio.gather(*(cluster.state(i) for i in instances))
         words = sorted({state.status for state in states})
-        return Observation(words == ["paused"], ", ".join(words))
+        return Observation.of((s.status == "paused" for s in states), ", ".join(words))

@@ -36,4 +36,4 @@ class Refuse(LinkFault):
     async def observe(self, cluster: Cluster) -> Observation:
         """In effect when connecting is refused."""
         probes = await probe_all(cluster, self.ends(cluster.deployment))
-        return Observation(all(p.outcome == "refused" for p in probes), summary(probes))
+        return Observation.of((p.outcome == "refused" for p in probes), summary(probes))

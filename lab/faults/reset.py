@@ -39,8 +39,8 @@ class Reset(LinkFault):
     async def observe(self, cluster: Cluster) -> Observation:
         """In effect when a connection is reset before it answers."""
         probes = await probe_all(cluster, self.ends(cluster.deployment))
-        in_effect = all(probe.outcome in ("reset", "closed") for probe in probes)
-        return Observation(in_effect, summary(probes))
+        cut_off = (probe.outcome in ("reset", "closed") for probe in probes)
+        return Observation.of(cut_off, summary(probes))
 
 
 async def _reset(cluster: Cluster, end: LinkEnd) -> None:

@@ -17,7 +17,7 @@ from lab.words import claims_of, fault_short, moment
 Window = Mapping[str, Any]
 Values = Sequence[float | None]
 
-_COUNTER_ENDINGS = ("_total", "_count", "_sum")
+_COUNTER_ENDINGS = ("_total", "_seconds_count", "_seconds_sum")
 """Prometheus names counters so; their charts show the increase per second."""
 
 

@@ -43,7 +43,7 @@ def summary(record: Record) -> str:
         *_topologies(record),
         _faults(record),
         _costs(record),
-        f"## Lesson\n\n{what.lesson.strip()}",
+        f"## Lesson\n\n{_lesson(what.lesson)}",
         _facts(record),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -151,3 +151,8 @@ def _facts(record: Record) -> str:
         ("again", f"`{reproduce(record)}`"),
     ]
     return "## This run\n\n" + _table(("", ""), rows)
+
+
+def _lesson(text: str) -> str:
+    """The lesson; its sums, indented by two, by four as Markdown wants code."""
+    return re.sub(r"^  (?=\S| )", "    ", text.strip("\n"), flags=re.MULTILINE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from textwrap import dedent
 from typing import Any
 
 from lab.record import Record
@@ -169,11 +170,13 @@ def _latency(value: Any) -> str:
 
 
 def prose(text: str) -> str:
-    """Paragraphs, `- ` lists and `code` of a lesson; nothing else of Markdown is meant."""
+    """Paragraphs, `- ` lists, `code` and indented sums of a lesson; no other Markdown is meant."""
     blocks = []
-    for block in re.split(r"\n\s*\n", text.strip()):
+    for block in re.split(r"\n\s*\n", text.strip("\n")):
         lines = block.splitlines()
-        if all(line.lstrip().startswith("- ") for line in lines):
+        if all(line.startswith("  ") for line in lines):
+            blocks.append(f"<pre>{escape(dedent(block))}</pre>")
+        elif all(line.lstrip().startswith("- ") for line in lines):
             items = "".join(f"<li>{_inline(line.lstrip()[2:])}</li>" for line in lines)
             blocks.append(f"<ul>{items}</ul>")
         else:

@@ -1,4 +1,4 @@
-"""Every fault kind, on every engine: it bites, it heals, twice is safe, and nothing stays behind."""
+"""Every fault kind on Docker: it bites, it heals, twice is safe, and nothing stays behind."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def settled(fault: Fault, cluster: Cluster, *, in_effect: bool) -> str:
     until_s = time.monotonic() + 15
     while True:
         seen = await fault.observe(cluster)
-        if seen.in_effect is in_effect:
+        if seen.in_effect if in_effect else seen.gone:
             return seen.text
         assert time.monotonic() < until_s, f"{fault.describe()}: still {seen.text}"
         await asyncio.sleep(0.05)

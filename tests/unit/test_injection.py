@@ -46,7 +46,7 @@ class Dark(Fault):
         cluster.on = True
 
     async def observe(self, cluster: Any) -> Observation:
-        return Observation(not cluster.on, "on" if cluster.on else "off")
+        return Observation.of([not cluster.on], "on" if cluster.on else "off")
 
 
 def scheduled(fault: Fault, at_s: float = 0.05, for_s: float = 0.2) -> ScheduledFault:
@@ -120,3 +120,13 @@ async def test_a_fault_already_there_proves_nothing():
     lamp.on = False
     with pytest.raises(InjectionError, match="already so before"):
         await injected(Dark(), lamp).run()
+
+
+def test_a_fault_on_some_targets_has_neither_bitten_nor_healed():
+    """Both proofs are about every target."""
+    mixed = Observation.of([True, False], "one of two")
+    assert not mixed.in_effect
+    assert not mixed.gone
+    assert Observation.of([True, True], "").in_effect
+    assert Observation.of([False, False], "").gone
+    assert not Observation.of([], "no target").gone

@@ -128,7 +128,7 @@ def hosts_of(name: str, design: str, deployment: Deployment, layout: Layout) -> 
 def endpoints(end: LinkEnd, layout: Layout) -> tuple[str, str]:
     """Where the proxy of a link end listens, and what it dials.
 
-    By name, so that the address is looked up anew for every connection.
+    By name, looked up anew for every connection, in the proxy's own hosts file.
     """
     upstream = f"{layout.alias(end.server)}:{end.link.port}"
     return f"{layout.links[end.name]}:{end.link.port}", upstream
