@@ -1,0 +1,70 @@
+"""What the documentation says is what the lab does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from lab.claims import MEASURES
+from lab.cli import app
+from lab.errors import ExitCode
+from lab.faults import KINDS
+from lab.loading import list_experiments, load_experiment
+from lab.metrics import LabMetrics
+from lab.metrics import exposition as lab_exposition
+
+PROJECT = Path(__file__).resolve().parents[2]
+README = (PROJECT / "README.md").read_text()
+RESULTS = (PROJECT / "docs" / "results.md").read_text()
+CLAIMS = (PROJECT / "docs" / "reference" / "claims.md").read_text()
+
+
+def test_the_readme_s_experiment_loads(tmp_path):
+    """The example is a whole file that the lab takes as it is."""
+    (example,) = re.findall(r"```yaml\n(.*?)```", README, flags=re.DOTALL)
+    file = tmp_path / "my-experiment.yaml"
+    file.write_text(example)
+    assert list(load_experiment(file, KINDS).designs) == ["small-pool", "sized-pool"]
+
+
+def test_the_readme_lists_every_experiment():
+    """One row each, and none that does not exist."""
+    listed = set(re.findall(r"^\| `([\w-]+)` \|", README, flags=re.MULTILINE))
+    assert listed == {path.stem for path in list_experiments(PROJECT)}
+
+
+def test_every_exit_code_is_explained():
+    """A code that only the source knows helps nobody."""
+    explained = {int(code) for code in re.findall(r"^\| (\d+) \|", RESULTS, flags=re.MULTILINE)}
+    assert explained == {int(code) for code in ExitCode}
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_every_measure_is_explained(measure):
+    """The reference names every word of the claims' language."""
+    assert re.search(rf"`{re.escape(measure)}[`(]|`{re.escape(measure)} of", CLAIMS)
+
+
+def test_links_between_documents_lead_somewhere():
+    """Relative links of all documents."""
+    for document in [PROJECT / "README.md", *PROJECT.glob("docs/**/*.md")]:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_every_metric_of_the_lab_is_in_its_table():
+    """The module's table names exactly what is exported."""
+    experiment = load_experiment(PROJECT / "experiments" / "honest-ruler.yaml", KINDS)
+    metrics = LabMetrics(experiment, "0", "docker")
+    metrics.fault("freeze", "pause", ["app-1"], active=True)
+    exported = set(re.findall(r"^# TYPE (\w+)", metrics.exposition(), flags=re.MULTILINE))
+    assert set(re.findall(r"`(lab_\w+)`", lab_exposition.__doc__ or "")) == exported
+
+
+def test_the_command_line_helps():
+    """Every command says in one sentence what it does."""
+    for command in app.registered_commands:
+        assert command.callback is not None
+        assert command.callback.__doc__, command.name
