@@ -209,7 +209,6 @@ class Experiment(Model):
     lesson: str
     costs: str = ""
     sources: tuple[str, ...] = ()
-    sequential: bool = False
     trim_s: float = 1.0
     seed: int = 1
     path: str = ""

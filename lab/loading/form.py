@@ -193,9 +193,6 @@ class ExperimentForm(Form):
     lesson: str = Field(description="what the reader takes home")
     costs: str = Field("", description="one sentence on what the better design costs")
     sources: list[str] = Field(default_factory=list, description="where this is described")
-    sequential: bool = Field(
-        default=False, description="one design after the other; for experiments that measure CPU"
-    )
     trim: Seconds = Field(
         1.0, description="left out at both edges of a phase before a claim looks at it"
     )

@@ -42,7 +42,6 @@ def test_words_of_the_whole(good: Experiment):
     assert good.lesson == "Two lines,\nas written.\n"
     assert good.watch == ("app_db_connections", "app_pool_waiting")
     assert good.sources == ("Little 1961",)
-    assert not good.sequential
 
 
 def test_timeline(good: Experiment):
