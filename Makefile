@@ -61,8 +61,7 @@ test-all: lint ## The same, and every experiment to its verdict
 lint: $(STAMP) ## Ruff, mypy (strict) and the import contracts
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
-	@$(VENV)/bin/lint-imports --verbose 2>/dev/null | tail -4
-	@$(VENV)/bin/lint-imports >/dev/null
+	@$(VENV)/bin/lint-imports
 	@$(VENV)/bin/python -m lab.schema --check
 
 format: $(STAMP) ## Format the code
