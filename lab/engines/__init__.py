@@ -161,10 +161,6 @@ class Cluster(Protocol):
         """
         ...
 
-    def logs_path(self, instance: Instance) -> Path:
-        """Where the log of an instance is written."""
-        ...
-
 
 @runtime_checkable
 class Killable(Protocol):

@@ -73,8 +73,9 @@ def test_a_container_that_does_not_start_is_named_and_all_is_removed(tmp_path):
     runs = tmp_path / "runs"
     finished = lab("run", str(FILES / "broken-start.yaml"), "--runs", str(runs))
     assert finished.returncode == 4, finished.stderr
-    assert "no such module: nonsense" in finished.stderr or "nonsense" in finished.stderr
-    assert 'Traceback (most recent call last):\n  File "/work' not in finished.stderr
+    assert "broken-1" in finished.stderr
+    assert "No module named nonsense" in finished.stderr
+    assert "Traceback" not in finished.stderr
     listed = subprocess.run(
         ["docker", "ps", "-aq", "--filter", "name=broken"], capture_output=True, check=True
     )

@@ -201,10 +201,6 @@ class DockerCluster:
         """URLs on this machine: `toxiproxy` (its API), `prometheus`, and `entry` when kept."""
         return dict(self._handles.urls)
 
-    def logs_path(self, instance: Instance) -> Path:
-        """Where the log of an instance is written when the cluster goes down."""
-        return self._logs / self.layout.log_name(instance.name)
-
     async def kill(self, instance: Instance) -> None:
         """SIGKILL, and from the same moment the proxies of the links into it refuse.
 
