@@ -61,6 +61,7 @@ class Gathered:
 
     def record(self) -> Record:
         """The finished run, judged."""
+        share, cores = self._observer()
         unjudged = Record(
             run_id=self.run_id,
             experiment=self.experiment,
@@ -74,7 +75,8 @@ class Gathered:
             costs={design: self._cost(design) for design in self.deployment.designs},
             lags=self.lags,
             links=self.links,
-            observer_share=self._observer_share(),
+            observer_share=share,
+            observer_cores=cores,
             residue=tuple(self.residue),
             interrupted=self.interrupted,
             versions=self.versions,
@@ -113,12 +115,13 @@ class Gathered:
         since = before[name].cpu_s if name in before else 0.0
         return after[name].cpu_s - since if after[name].cpu_s >= since else after[name].cpu_s
 
-    def _observer_share(self) -> float:
-        """The lab's own part of all CPU spent while the load was on."""
+    def _observer(self) -> tuple[float, float]:
+        """The lab's own part of all CPU spent while the load was on, and how many cores it was."""
         spent = {name: self._cpu_s(name) for name in self.usage[1]}
         total_s = sum(spent.values())
         own_s = sum(cpu_s for name, cpu_s in spent.items() if name.startswith(LAB_PART))
-        return own_s / total_s if total_s else 0.0
+        load_s = self.timings.get("load_s", 0.0)
+        return own_s / total_s if total_s else 0.0, own_s / load_s if load_s else 0.0
 
 
 def watched_metrics(experiment: Experiment) -> set[str]:

@@ -43,8 +43,9 @@ class FaultRecord:
 class Cost:
     """What one design used while the load was on.
 
-    `cpu_s` and `memory_peak_bytes` are of its own containers plus its share of the shared ones
-    (split evenly between the designs); `operations` is how many were due.
+    `containers` counts its instances, whatever engine runs them; `cpu_s` and `memory_peak_bytes`
+    are of those, plus its share of the shared ones (split evenly between the designs);
+    `operations` is how many were due.
     """
 
     containers: int
@@ -78,8 +79,9 @@ class Lag:
 class Record:
     """One run; `costs`, `lags` and `whys` are by design.
 
-    `links` says by link how many packets it carried while the baseline ran, to prove that traffic
-    went through the proxies.
+    `observer_share` is the lab's own part of all CPU spent while the load was on, `observer_cores`
+    the same as CPU-seconds per second. `links` says by link how many packets it carried while the
+    baseline ran, to prove that traffic went through the proxies.
     """
 
     run_id: str
@@ -96,6 +98,7 @@ class Record:
     whys: Mapping[str, str] = field(default_factory=dict)
     links: Mapping[str, int] = field(default_factory=dict)
     observer_share: float = 0.0
+    observer_cores: float = 0.0
     residue: tuple[str, ...] = ()
     interrupted: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)

@@ -146,7 +146,15 @@ def _experiment(body: dict[str, Any]) -> Experiment:
     return Experiment.model_validate(body)
 
 
-_SMALL = ("run_id", "engine", "started_unix_s", "seed", "observer_share", "interrupted")
+_SMALL = (
+    "run_id",
+    "engine",
+    "started_unix_s",
+    "seed",
+    "observer_share",
+    "observer_cores",
+    "interrupted",
+)
 
 
 def _result(record: Record) -> dict[str, Any]:
@@ -195,7 +203,7 @@ def _record(result: dict[str, Any], experiment: Experiment, history: History) ->
         FaultRecord(**{**fault, "targets": tuple(fault["targets"])}) for fault in result["faults"]
     )
     return Record(
-        **{name: result[name] for name in _SMALL},
+        **{name: result[name] for name in _SMALL if name in result},
         experiment=experiment,
         history=history,
         verdict=Verdict(Status(result["verdict"]), claims, guards),

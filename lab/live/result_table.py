@@ -93,7 +93,7 @@ def _fault(fault: FaultRecord) -> RenderableType:
 def _prices(record: Record) -> RenderableType:
     if not record.costs:
         return Group()
-    table = _table("price", "containers", "CPU per 1,000", "memory at peak", "p50 unbroken")
+    table = _table("price", "instances", "CPU per 1,000", "memory at peak", "p50 unbroken")
     for design in record.experiment.designs:
         cost = price(record, design)
         cells = (design, cost.containers, cost.cpu, cost.memory, cost.p50)
@@ -107,8 +107,8 @@ def _instrument(record: Record) -> RenderableType:
     late = f"drivers late by p99 {format_duration(max(lags))}, " if lags else ""
     silent = [name for name, packets in record.links.items() if not packets]
     links = f", no traffic on {', '.join(silent)}" if silent else ""
-    share = observer_words(record)
-    return Text(f"\ninstrument: {late}the lab itself used {share} of all CPU{links}\n", "dim")
+    used = observer_words(record)
+    return Text(f"\ninstrument: {late}the lab itself used {used}{links}\n", "dim")
 
 
 def _left_behind(record: Record) -> RenderableType:

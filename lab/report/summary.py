@@ -133,7 +133,7 @@ def _costs(record: Record) -> str:
         return ""
     prices = [price(record, name) for name in record.experiment.designs]
     rows = [(p.design, p.containers, p.cpu, p.memory, p.p50) for p in prices]
-    head = ("design", "containers", "CPU per 1,000 requests", "memory at peak", "p50 unbroken")
+    head = ("design", "instances", "CPU per 1,000 requests", "memory at peak", "p50 unbroken")
     said = [price_of_better(record), record.experiment.costs.strip()]
     return "\n\n".join(["## What it costs", _table(head, rows), *(text for text in said if text)])
 
@@ -147,7 +147,7 @@ def _facts(record: Record) -> str:
         ("engine", f"{record.engine} ({versions})" if versions else record.engine),
         ("host", host or "–"),
         ("drivers late by", lags or "–"),
-        ("the lab's own share of CPU", observer_words(record)),
+        ("the lab itself used", observer_words(record)),
         ("again", f"`{reproduce(record)}`"),
     ]
     return "## This run\n\n" + _table(("", ""), rows)

@@ -96,7 +96,7 @@ def _moment(at_s: float | None) -> str:
 
 def costs(record: Record) -> str:
     """What each design used while the load was on."""
-    head = ("design", "containers", "CPU per 1,000 requests", "memory at peak", "p50 unbroken")
+    head = ("design", "instances", "CPU per 1,000 requests", "memory at peak", "p50 unbroken")
     prices = [price(record, design) for design in record.experiment.designs]
     rows = [
         (escape(p.design), *(f'<span class="number">{escape(cell)}</span>'
@@ -127,7 +127,7 @@ def guards(record: Record) -> str:
 def instrument(record: Record) -> str:
     """How far the instrument can be trusted: late drivers, its own CPU, links that bypass it."""
     rows = [(f"driver of {escape(name)}", lag_words(record, name)) for name in record.lags]
-    rows.append(("the lab's own share of all CPU", observer_words(record)))
+    rows.append(("the lab itself used", observer_words(record)))
     proved = sum(1 for packets in record.links.values() if packets)
     carried = "<br>".join(f"{escape(link)}: {n:,}" for link, n in record.links.items())
     folded = f"<details><summary>packets in the baseline</summary>{carried}</details>"

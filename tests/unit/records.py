@@ -133,6 +133,7 @@ def record(designs: tuple[str, ...] = DESIGNS) -> Record:
         lags={name: Lag(0.0001, 0.0004, 0.0031, 2100, 2100) for name in designs},
         links={end.name: 900 for end in deploy(what).ends},
         observer_share=0.083,
+        observer_cores=0.12,
         versions={"chaos-lab": "0.1.0", "docker": "20.10.24", "toxiproxy": "2.12.0"},
         host={"cores": "2", "memory": "24 GiB", "system": "Linux 6.1"},
         timings={"up_s": 6.4, "load_s": 35.1, "down_s": 2.2},
