@@ -265,6 +265,9 @@ async def _final_reads(state: Gathered, cluster: Cluster, drivers: Mapping[str, 
         ]
         state.versions = {"chaos-lab": __version__, **await cluster.versions()}
         state.residue = await _residue(state, cluster)
+        if seen := await cluster.bypasses():
+            text = "; ".join(seen.found) or "no connection went past its proxy"
+            state.event("bypass", text, looks=seen.looks, found=list(seen.found))
         for design, driver in drivers.items():
             text = f"{design}: clock known to {driver.clock_uncertainty_s * 1000:.2f} ms"
             state.event("driver", text, design=design, offset_s=driver.clock_offset_s)

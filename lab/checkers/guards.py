@@ -49,6 +49,7 @@ def guards(facts: Facts, record: Record) -> list[Guard]:
     found += _faults(facts, record.faults)
     found.append(_nothing_else_died(facts))
     found += _links(record)
+    found += _bypasses(facts)
     found += _went_through(record)
     return found
 
@@ -154,6 +155,17 @@ def _links(record: Record) -> Iterator[Guard]:
     for (design, link), count in packets.items():
         detail = f"{format_count(count)} packets in the baseline"
         yield Guard(f"traffic on {link}", count > 0, detail, design)
+
+
+def _bypasses(facts: Facts) -> Iterator[Guard]:
+    """Where services could go round the proxies, somebody looked, and none did.
+
+    A connection past its link is one that no fault on that link reaches.
+    """
+    for event in facts.history.kind("bypass"):
+        detail = f"{event.text}, in {event.data['looks']} looks"
+        met = not event.data["found"] and event.data["looks"] > 0
+        yield Guard("every link through its proxy", met, detail)
 
 
 def _went_through(record: Record) -> Iterator[Guard]:

@@ -13,11 +13,12 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from lab.history import Sample
-from lab.plan import Deployment, Instance, LinkEnd
-from lab.proxies import Proxies
+if TYPE_CHECKING:  # small processes of an engine start quicker without the whole language of files
+    from lab.history import Sample
+    from lab.plan import Deployment, Instance, LinkEnd
+    from lab.proxies import Proxies
 
 Say = Callable[[str], None]
 """Tells the person one line about progress."""
@@ -62,6 +63,14 @@ class Usage:
     cpu_s: float
     memory_bytes: int
     memory_peak_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bypasses:
+    """What looking for connections past the proxies found: in words, after so many looks."""
+
+    looks: int
+    found: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +156,13 @@ class Cluster(Protocol):
         """What faults left: toxics, disabled proxies, drop rules, paused or dead instances.
 
         Each text starts with the unique name of the link end or instance.
+        """
+        ...
+
+    async def bypasses(self) -> Bypasses | None:
+        """Connections seen that go past the proxy of their link; None where nobody looks.
+
+        An engine on which every packet of a link must take the link's address need not look.
         """
         ...
 

@@ -53,6 +53,7 @@ class Pool:
     """Connections to one server, most recently used first; as many as there are requests at once.
 
     `timeout_s` runs per attempt, from asking for a connection to the last byte of the answer.
+    `connect_to` is where the server is; None asks the resolver for `host`.
     """
 
     def __init__(
@@ -63,12 +64,13 @@ class Pool:
         *,
         timeout_s: float,
         keep_alive: bool = True,
+        connect_to: tuple[str, int] | None = None,
     ) -> None:
         self.loop = loop
         self.keep_alive = keep_alive
         self.timeout_s = timeout_s
-        self._host, self._port = host, port
-        self._address = host
+        self._host, self._port = connect_to or (host, port)
+        self._address = self._host
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
 

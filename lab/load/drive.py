@@ -36,7 +36,12 @@ class Drive:
         self.running = False
         self.recorder = Recorder(tuple(request.name for request in spec.requests), self._hand_over)
         self._pool = Pool(
-            loop, spec.host, spec.port, timeout_s=spec.timeout_s, keep_alive=spec.keep_alive
+            loop,
+            spec.host,
+            spec.port,
+            timeout_s=spec.timeout_s,
+            keep_alive=spec.keep_alive,
+            connect_to=spec.connect_to,
         )
         authority = f"{spec.host}:{spec.port}"
         self._client = Client(

@@ -43,7 +43,7 @@ class DriverSpec:
     """Everything one driver must know for one run.
 
     `timeout_s` is per attempt. `metrics_port` None exposes nothing; `metrics_host` is the address
-    it listens on.
+    it listens on. `connect_to` is where `host` and `port` are where no resolver knows them.
     """
 
     design: str
@@ -63,6 +63,7 @@ class DriverSpec:
     in_flight_max: int = IN_FLIGHT_MAX
     metrics_port: int | None = None
     metrics_host: str = "0.0.0.0"
+    connect_to: tuple[str, int] | None = None
 
     @classmethod
     def read(cls, message: Mapping[str, Any]) -> DriverSpec:
@@ -78,6 +79,9 @@ class DriverSpec:
             fields["retry"] = RetryPolicy(**fields.get("retry") or {})
             fields["keep_alive"] = fields.pop("connections", "keep-alive") == "keep-alive"
             fields["users"] = fields.get("users") or 1
+            if fields.get("connect_to"):
+                host, port = fields["connect_to"]
+                fields["connect_to"] = (str(host), int(port))
             spec = cls(**fields)
         except KeyError as error:
             raise ValueError(f"the spec lacks {error}") from None

@@ -29,6 +29,7 @@ from lab.proxies import ProxySpec, Toxic
 
 DEADLINE_S = 2.0
 _THREADS = 16
+_RETRY_S = 0.02
 
 T = TypeVar("T")
 Stalled = Callable[[str], Awaitable[bool]]
@@ -106,6 +107,24 @@ class ToxiproxyClient:
         """The server's version."""
         answer = await self._call("version", lambda: _Consumer.get("/version").json())
         return str(answer["version"])
+
+    async def ready(self, limit_s: float) -> None:
+        """Wait until it takes orders.
+
+        Raises:
+            EngineError: it did not within so many seconds.
+        """
+        try:
+            async with asyncio.timeout(limit_s):
+                while True:
+                    try:
+                        await self.version()
+                    except EngineError:
+                        await asyncio.sleep(_RETRY_S)
+                    else:
+                        return
+        except TimeoutError:
+            raise EngineError(f"the proxy did not start within {limit_s:.0f} s") from None
 
     async def create(self, proxies: Sequence[ProxySpec]) -> None:
         """Create these proxies, enabled, without toxics.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from docker.errors import NotFound
 
-from lab.engines import Driver, Probe, State, Traffic, Usage
+from lab.engines import Bypasses, Driver, Probe, State, Traffic, Usage
 from lab.engines.docker.daemon import Daemon
 from lab.engines.docker.deaths import Deaths
 from lab.engines.docker.driver_channel import DockerDriver
@@ -181,15 +181,17 @@ class DockerCluster:
         ]
         found += [f"{ends.get(proxy, proxy)}: its proxy is disabled" for proxy in disabled]
         found += [
-            f"{end.name}: its packets are dropped"
-            for end in self.deployment.ends
-            if self._address(end) in cut
+            f"{end.name}: it is cut" for end in self.deployment.ends if self._address(end) in cut
         ]
         return found + [
             f"{instance.name}: {state.status}"
             for instance, state in zip(self.deployment.instances, states, strict=True)
             if state.status != "running" and instance.name not in self._handles.jobs
         ]
+
+    async def bypasses(self) -> Bypasses | None:
+        """A client finds only its links' addresses in its hosts file: nobody looks."""
+        return None
 
     async def deaths(self) -> AsyncIterator[tuple[str, str]]:
         """Instances that end although nothing of the lab ended them, as (unique name, why)."""

@@ -1,8 +1,4 @@
-"""When is an instance ready? The Compose healthcheck, run by the lab itself and often.
-
-Docker's own scheduler waits a whole interval before its first look and goes on looking while the
-lab measures; here the check runs at once, again soon, and never after the instance was ready.
-"""
+"""When is a container ready? The Compose healthcheck, run by the lab itself and often."""
 
 from __future__ import annotations
 
@@ -13,12 +9,12 @@ from typing import Any
 from lab.engines.docker.daemon import Daemon
 from lab.engines.docker.hands import Agent
 from lab.engines.docker.layout import Layout
+from lab.engines.readiness import limit_s, until
 from lab.errors import EngineError, NotReadyError
 from lab.plan import Deployment, Instance
 from lab.topology import Healthcheck
 
-_FIRST_PAUSE_S = 0.05
-_LONGEST_PAUSE_S = 1.0
+_LOOK_S = 0.05
 _LOG_LINES = 20
 
 
@@ -59,9 +55,9 @@ class Health:
         test = _command(check)
         if not test:
             await asyncio.shield(self._agent)  # it does the looking: its start is no one's delay
-        limit_s = self._limit_s(check if test else None)
+        allowed_s = limit_s(check if test else None, self._patience_s)
         try:
-            async with asyncio.timeout(limit_s):
+            async with asyncio.timeout(allowed_s):
                 await self._while_it_runs(instance, container, test, check)
         except TimeoutError:
             what = (
@@ -70,7 +66,7 @@ class Health:
                 else self._ports_of(instance)
             )
             raise await self._not_ready(
-                instance, container, f"was not ready within {limit_s:.0f} s: {what}", test
+                instance, container, f"was not ready within {allowed_s:.0f} s: {what}", test
             ) from None
 
     async def completed(self, instance: Instance, container: str) -> None:
@@ -80,7 +76,7 @@ class Health:
             NotReadyError: it failed.
         """
         while (state := await self._state(container))["Status"] != "exited":  # noqa: ASYNC110
-            await asyncio.sleep(_FIRST_PAUSE_S)
+            await asyncio.sleep(_LOOK_S)
         if code := state["ExitCode"]:
             raise await self._not_ready(instance, container, f"failed with exit code {code}", ())
 
@@ -102,16 +98,14 @@ class Health:
             ready.cancel()
 
     async def _passes(self, container: str, test: Sequence[str], timeout_s: float) -> None:
-        pause_s = _FIRST_PAUSE_S
-        while True:
+        async def passes() -> bool:
             try:
                 code, _ = await asyncio.wait_for(self._run(container, test), timeout_s)
             except (TimeoutError, EngineError):
-                code = 1  # too slow, or the container is between two starts
-            if code == 0:
-                return
-            await asyncio.sleep(pause_s)
-            pause_s = min(_LONGEST_PAUSE_S, pause_s * 1.5)
+                return False  # too slow, or the container is between two starts
+            return code == 0
+
+        await until(passes)
 
     async def _run(self, container: str, test: Sequence[str]) -> tuple[int, str]:
         """Exit code and output of a command in the container."""
@@ -135,15 +129,6 @@ class Health:
 
     def _ports_of(self, instance: Instance) -> str:
         return f"nothing listens on port {' and '.join(map(str, self._ports(instance)))}"
-
-    def _limit_s(self, check: Healthcheck | None) -> float:
-        """As long as the healthcheck's own numbers allow before Compose would call it unhealthy."""
-        if check is None:
-            return 3 * self._patience_s
-        return max(
-            self._patience_s,
-            check.start_period_s + check.retries * check.interval_s + check.timeout_s,
-        )
 
     async def _refuse_ended(self, instance: Instance, container: str) -> None:
         state = await self._state(container)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import graphlib
-import itertools
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from lab.engines.docker.channel import Channel
 from lab.engines.docker.cluster import Handles
@@ -17,26 +15,9 @@ from lab.engines.docker.driver_channel import DockerDriver
 from lab.engines.docker.health import Health
 from lab.engines.docker.layout import Layout
 from lab.engines.docker.parts import Part, Setting, driver
-from lab.errors import EngineError, LabError
-from lab.plan import Deployment, Instance
-from lab.topology import Condition
-
-T = TypeVar("T")
-
-
-async def all_of(*work: Coroutine[Any, Any, T]) -> list[T]:
-    """Results of coroutines run side by side; the first failure ends the others and is raised."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one) for one in work]
-    except* LabError as failed:
-        raise _first(failed) from None
-    return [task.result() for task in tasks]
-
-
-def _first(failed: BaseExceptionGroup[LabError]) -> BaseException:
-    first = failed.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+from lab.engines.order import Order, all_of
+from lab.errors import EngineError
+from lab.plan import Instance
 
 
 async def create(daemon: Daemon, layout: Layout, name: str, config: Config, files: bytes) -> str:
@@ -102,13 +83,8 @@ class Instances:
         self._images = images
         self._handles = handles
         self._deployment = setting.deployment
-        self._reached = {
-            (instance.name, condition): asyncio.Event()
-            for instance in self._deployment.instances
-            for condition in _CONDITIONS
-        }
-        handles.jobs |= {i.name for i in self._deployment.instances if self._is_job(i)}
-        _refuse_circles(self._deployment)
+        self._order = Order(setting.deployment)
+        handles.jobs |= self._order.jobs
 
     async def create(self) -> None:
         """Create all containers; none is started yet."""
@@ -141,59 +117,18 @@ class Instances:
         )
 
     async def _start(self, instance: Instance, health: Health, links: asyncio.Future[Any]) -> None:
-        for service, condition in instance.service.depends_on.items():
-            for other in needed(self._deployment, instance, service):
-                await self._reached[other.name, condition].wait()
+        container = self._handles.containers[instance.name]
+        await self._order.start(
+            instance,
+            begin=lambda: self._begin(instance, container, links),
+            ready=lambda: health.ready(instance, container),
+            completed=lambda: health.completed(instance, container),
+        )
+
+    async def _begin(self, instance: Instance, container: str, links: asyncio.Future[Any]) -> None:
         if self._deployment.ends_out_of(instance.name):
             await asyncio.shield(links)
-        container = self._handles.containers[instance.name]
         try:
             await self._daemon.call(self._daemon.api.start, container)
         except EngineError as error:
             raise EngineError(f"{instance.name} did not start: {error.message}") from error
-        self._reached[instance.name, "service_started"].set()
-        if instance.name in self._handles.jobs:
-            await health.completed(instance, container)
-            self._reached[instance.name, "service_completed_successfully"].set()
-        else:
-            await health.ready(instance, container)
-        self._reached[instance.name, "service_healthy"].set()
-
-    def _is_job(self, instance: Instance) -> bool:
-        """Whether another service waits for its end."""
-        return any(
-            other.service.depends_on.get(instance.service.name) == "service_completed_successfully"
-            and instance in needed(self._deployment, other, instance.service.name)
-            for other in self._deployment.instances
-        )
-
-
-_CONDITIONS: tuple[Condition, ...] = (
-    "service_started",
-    "service_healthy",
-    "service_completed_successfully",
-)
-
-
-def needed(deployment: Deployment, instance: Instance, service: str) -> list[Instance]:
-    """The instances of a service that another one depends on: of its design, or shared."""
-    designs = ("", instance.design) if instance.design else (*deployment.designs, "")
-    return [i for i in deployment.instances if i.service.name == service and i.design in designs]
-
-
-def _refuse_circles(deployment: Deployment) -> None:
-    """Services that wait for each other would wait for ever."""
-    order = graphlib.TopologicalSorter(
-        {
-            i.name: [n.name for s in i.service.depends_on for n in needed(deployment, i, s)]
-            for i in deployment.instances
-        }
-    )
-    try:
-        order.prepare()
-    except graphlib.CycleError as error:
-        circle = " -> ".join(name for name, _ in itertools.groupby(error.args[1]))
-        raise EngineError(
-            f"these depend on each other in a circle: {circle}",
-            remedy="remove one of them from `depends_on` in the Compose file",
-        ) from None

@@ -37,12 +37,12 @@ from lab.engines.docker.parts import Part, Setting
 from lab.engines.docker.reaper import Reaper
 from lab.engines.docker.start import (
     Instances,
-    all_of,
     published_port,
     start_driver,
     start_part,
     start_talking,
 )
+from lab.engines.order import all_of
 from lab.errors import EngineError
 from lab.plan import Deployment, Instance
 from lab.proxies import ProxySpec
@@ -52,7 +52,6 @@ from lab.topology import CLIENT, Healthcheck
 CATALOGUE = Path(lab.__file__).parent.parent / "topologies" / "images"
 ENTRY = "entry"
 _PROXY_ANSWERS_S = 15.0
-_RETRY_S = 0.02
 
 
 @asynccontextmanager
@@ -189,7 +188,7 @@ class BringUp:
         url = await published_port(self.daemon, container, prometheus.PROXY_PORT)
         self.handles.urls["toxiproxy"] = url
         self.proxies = ToxiproxyClient(url, self._stalled(setting, agent))
-        await _answers(self.proxies)
+        await self.proxies.ready(_PROXY_ANSWERS_S)
         proxies = [ProxySpec(e.proxy, *endpoints(e, layout)) for e in self._deployment.ends]
         if self.wanted.keep:
             proxies.append(self._way_in(layout))
@@ -257,21 +256,6 @@ class BringUp:
         )
         await self.cluster.watch()
         return self.cluster
-
-
-async def _answers(proxies: ToxiproxyClient) -> None:
-    """Wait until Toxiproxy takes orders."""
-    try:
-        async with asyncio.timeout(_PROXY_ANSWERS_S):
-            while True:
-                try:
-                    await proxies.version()
-                except EngineError:
-                    await asyncio.sleep(_RETRY_S)
-                else:
-                    return
-    except TimeoutError:
-        raise EngineError(f"Toxiproxy did not start within {_PROXY_ANSWERS_S:.0f} s") from None
 
 
 async def _result(task: asyncio.Task[Agent]) -> None:
