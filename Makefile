@@ -1,5 +1,6 @@
 # Chaos Lab. `make` alone prints this help.
-# Everything sets itself up: a virtual environment in .venv, dependencies, container images.
+# Everything sets itself up: a virtual environment in .venv, dependencies, container images where
+# Docker answers; where it does not, experiments run on this machine itself.
 
 EXPERIMENT ?= reddit-hug
 PYTHON     ?= python3
@@ -24,13 +25,13 @@ setup: $(STAMP) ## Make the virtual environment with everything in it
 # uv when it is there (locked, quick), otherwise pip alone; both give the same .venv.
 $(STAMP): pyproject.toml uv.lock
 	@if command -v uv >/dev/null 2>&1; then \
-		uv sync --quiet --frozen --python $(PYTHON); \
+		uv sync --quiet --frozen --extra local --python $(PYTHON); \
 	else \
 		$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 			|| { echo "Chaos Lab needs Python 3.11 or newer; say which with PYTHON=python3.12"; exit 4; }; \
 		$(PYTHON) -m venv $(VENV) \
 		&& $(VENV)/bin/pip install --quiet --upgrade "pip>=25.1" \
-		&& $(VENV)/bin/pip install --quiet --editable . --group dev; \
+		&& $(VENV)/bin/pip install --quiet --editable ".[local]" --group dev; \
 	fi
 	@touch $@
 
@@ -46,7 +47,7 @@ up: $(STAMP) ## Bring a topology up and keep it: make up TOPOLOGY=url-shortener
 down: $(STAMP) ## Take down what `make up` brought up
 	@$(LAB) down $(ARGS)
 
-clean: $(STAMP) ## Remove everything the lab ever left in Docker (not the images)
+clean: $(STAMP) ## Remove everything the lab ever left behind (not the images)
 	@$(LAB) clean $(ARGS)
 
 doctor: $(STAMP) ## Say what this machine has and lacks, and what mends it
@@ -70,5 +71,6 @@ format: $(STAMP) ## Format the code
 schema: $(STAMP) ## Write lab/schema/experiment.json from the models
 	@$(VENV)/bin/python -m lab.schema --write
 
-bench: $(STAMP) ## Measure the load driver against named peers
+bench: $(STAMP) ## Measure the load driver and the link proxy against named peers
 	@$(VENV)/bin/python -m tests.bench.bench_driver
+	@$(VENV)/bin/python -m tests.bench.bench_proxy

@@ -1,0 +1,251 @@
+"""A deployment that runs as processes here: what the run, the faults and the report ask of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import platform
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import httpx
+import psutil
+
+from lab import __version__
+from lab.engines import Bypasses, Driver, Probe, State, Traffic, Usage
+from lab.engines.local.collected import Collector
+from lab.engines.local.health import Health
+from lab.engines.local.layout import Layout
+from lab.engines.local.pipe import Pipe
+from lab.engines.local.program import Program
+from lab.engines.local.supervised import Supervisor
+from lab.engines.local.watch import Watch, exit_code
+from lab.engines.talking import TalkingDriver
+from lab.errors import EngineError, UsageError
+from lab.history import Sample
+from lab.plan import Deployment, Instance, LinkEnd, client_of
+from lab.proxies import Proxies
+from lab.proxies.embedded.control import EmbeddedProxies
+
+_HTTP_TIMEOUT_S = 10.0
+
+
+@dataclass(slots=True)
+class Handles:
+    """What a bring-up opened, by name.
+
+    `jobs` end when their work is done; `pipes` are the lab's own processes, by the name under
+    which their use is shown.
+    """
+
+    programs: dict[str, Program] = field(default_factory=dict)
+    logs: dict[str, Path] = field(default_factory=dict)
+    jobs: set[str] = field(default_factory=set)
+    drivers: dict[str, TalkingDriver] = field(default_factory=dict)
+    pipes: dict[str, Pipe] = field(default_factory=dict)
+    urls: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    async def launch(self, supervisor: Supervisor, instance: Instance) -> None:
+        """Start an instance's program, for the first time or again; one that runs goes on."""
+        if (await supervisor.state(instance.name)).status in ("running", "paused"):
+            return
+        try:
+            await supervisor.launch(
+                instance.name, self.programs[instance.name], self.logs[instance.name]
+            )
+        except EngineError as error:
+            raise EngineError(f"{instance.name} did not start: {error.message}") from error
+
+
+class LocalCluster:
+    """`lab.engines.Cluster`, and `Killable`, `Pausable` and `Partitionable` as well."""
+
+    engine = "local"
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        layout: Layout,
+        *,
+        proxies: EmbeddedProxies,
+        supervisor: Supervisor,
+        collector: Collector | None,
+        health: Health,
+        handles: Handles,
+    ) -> None:
+        self.deployment = deployment
+        self.layout = layout
+        self.proxies: Proxies = proxies
+        self._proxy = proxies
+        self._supervisor = supervisor
+        self._collector = collector
+        self._health = health
+        self._handles = handles
+        self._watch = Watch(
+            deployment, layout, supervisor, handles.jobs, self._went, self._come_back
+        )
+        self._client = httpx.AsyncClient(timeout=_HTTP_TIMEOUT_S, trust_env=False)
+
+    def watch(self) -> None:
+        """From now on, notice instances that end by themselves and connections past the proxies."""
+        drivers = {
+            client_of(d): self._handles.pipes[f"lab/driver/{d}"] for d in self._handles.drivers
+        }
+        self._watch.begin({name: pipe.pid for name, pipe in drivers.items()})
+
+    async def stop_watching(self) -> None:
+        """The end of `watch`."""
+        await self._watch.end()
+        await self._client.aclose()
+
+    async def driver(self, design: str) -> Driver:
+        """The load driver of a design."""
+        try:
+            return self._handles.drivers[design]
+        except KeyError:
+            raise UsageError(f"no load driver runs for design {design}") from None
+
+    async def probe(self, end: LinkEnd, timeout_s: float = 1.0) -> Probe:
+        """One try of a link, made beside its proxy."""
+        return Probe(*await self._proxy.probe(end.proxy, timeout_s))
+
+    async def http(
+        self, instance: Instance, method: str, path: str, body: str | None = None
+    ) -> tuple[int, str]:
+        """A request to the instance's real address, at the port where its metrics are."""
+        scrape = instance.service.scrape
+        if scrape is None or scrape.exporter:
+            raise EngineError(f"{instance.name} has no metrics port of its own to send {path} to")
+        host, port = self.layout.real(self.layout.instances[instance.name], scrape.port)
+        try:
+            answer = await self._client.request(method, f"http://{host}:{port}{path}", content=body)
+        except httpx.HTTPError as error:
+            raise EngineError(f"{instance.name} does not answer to {path}: {error!r}") from error
+        return answer.status_code, answer.text
+
+    async def state(self, instance: Instance) -> State:
+        """What the kernel says of its processes; the exit code as shells and Docker count."""
+        found = await self._supervisor.state(instance.name)
+        return replace(found, exit_code=exit_code(found.exit_code))
+
+    async def traffic(self) -> dict[str, Traffic]:
+        """Counted by the proxy: a packet is here a piece of bytes that it passed on."""
+        counts = await self._proxy.traffic()
+        return {e.name: Traffic(*counts.get(e.proxy, (0, 0))) for e in self.deployment.ends}
+
+    async def usage(self) -> dict[str, Usage]:
+        """By instance name; the lab's own parts by theirs, drivers as `lab/driver/NAME`."""
+        found = self._watch.with_peaks(await self._supervisor.usage())
+        own = {name: pipe.pid for name, pipe in self._handles.pipes.items()}
+        own["lab/supervisor"] = self._supervisor.pid
+        return {**found, **{name: _usage_of(pid) for name, pid in own.items()}}
+
+    async def publish(self, exposition: str) -> None:
+        """The collector takes it as if it had scraped it."""
+        if self._collector:
+            await self._collector.publish(exposition)
+
+    async def samples(
+        self, start_unix_s: float, end_unix_s: float, names: Collection[str]
+    ) -> list[Sample]:
+        """Scraped values of these metrics between two moments, in Unix time."""
+        if self._collector is None:
+            return []
+        return await self._collector.samples(start_unix_s, end_unix_s, names)
+
+    async def versions(self) -> dict[str, str]:
+        """The kernel, the proxy, and every server from a wheel."""
+        return {
+            "kernel": platform.release(),
+            "proxy": f"chaos-lab {__version__} (Toxiproxy {await self.proxies.version()} API)",
+            **self._handles.versions,
+        }
+
+    async def residue(self) -> list[str]:
+        """What is not as it was when the cluster came up."""
+        ends = {end.proxy: end.name for end in self.deployment.ends}
+        toxics, disabled, cut, states = await asyncio.gather(
+            self.proxies.toxics(),
+            self.proxies.disabled(),
+            self._proxy.cuts(),
+            asyncio.gather(*(self.state(instance) for instance in self.deployment.instances)),
+        )
+        found = [
+            f"{ends.get(proxy, proxy)}: toxic {toxic.name} ({toxic.kind})"
+            for proxy, on_it in toxics.items()
+            for toxic in on_it
+        ]
+        found += [f"{ends.get(proxy, proxy)}: its proxy is disabled" for proxy in disabled]
+        found += [f"{ends.get(proxy, proxy)}: it is cut" for proxy in cut]
+        return found + [
+            f"{instance.name}: {state.status}"
+            for instance, state in zip(self.deployment.instances, states, strict=True)
+            if state.status != "running" and instance.name not in self._handles.jobs
+        ]
+
+    async def bypasses(self) -> Bypasses | None:
+        """Connections seen that go past the proxy of their link."""
+        return self._watch.bypasses()
+
+    async def deaths(self) -> AsyncIterator[tuple[str, str]]:
+        """Instances that end although nothing of the lab ended them, as (unique name, why)."""
+        async for death in self._watch.deaths():
+            yield death
+
+    def addresses(self) -> dict[str, str]:
+        """URLs on this machine: `entry` (through the client's link), `toxiproxy`, `prometheus`."""
+        return dict(self._handles.urls)
+
+    async def kill(self, instance: Instance) -> None:
+        """SIGKILL every process of it, and from the same moment the links into it refuse.
+
+        Proxies accept before they dial, so a dead server would look alive without that.
+        """
+        self._watch.expected.add(instance.name)
+        await asyncio.gather(
+            self._supervisor.kill(instance.name), self._accept(instance, enabled=False)
+        )
+
+    async def start(self, instance: Instance) -> None:
+        """Start it, wait until it is ready, then let the links into it accept again."""
+        await self._come_back(instance)
+        self._watch.expected.discard(instance.name)
+
+    async def pause(self, instance: Instance) -> None:
+        """Stop every process of it (SIGSTOP); not in one instant, as a freezer would."""
+        await self._supervisor.pause(instance.name)
+
+    async def resume(self, instance: Instance) -> None:
+        """Let it go on."""
+        await self._supervisor.resume(instance.name)
+
+    async def cut(self, ends: Sequence[LinkEnd]) -> None:
+        """Hold every byte of these link ends, both ways; new connections hang."""
+        await self._proxy.cut([end.proxy for end in ends])
+
+    async def mend(self, ends: Sequence[LinkEnd]) -> None:
+        """Let bytes pass again, those that were held first."""
+        await self._proxy.mend([end.proxy for end in ends])
+
+    async def _went(self, instance: Instance) -> None:
+        await self._accept(instance, enabled=False)
+
+    async def _come_back(self, instance: Instance) -> None:
+        await self._handles.launch(self._supervisor, instance)
+        await self._health.ready(instance, self._handles.programs[instance.name])
+        await self._accept(instance, enabled=True)
+
+    async def _accept(self, instance: Instance, *, enabled: bool) -> None:
+        ends = self.deployment.ends_into(instance)
+        await asyncio.gather(*(self.proxies.set_enabled(end.proxy, enabled) for end in ends))
+
+
+def _usage_of(pid: int) -> Usage:
+    """What one of the lab's own processes uses; nothing when it has ended."""
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        times, memory = process.cpu_times(), process.memory_info().rss
+        return Usage(times.user + times.system, memory, memory)
+    return Usage(0.0, 0, 0)

@@ -1,0 +1,1 @@
+"""Programs for services' healthchecks; run by themselves, with the standard library only."""
