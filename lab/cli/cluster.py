@@ -9,14 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import docker
 import typer
 
+from lab.cli.leftovers import Leftover, leftovers
 from lab.cli.project import EngineOption, choose_engine, root
 from lab.doctor import examine
 from lab.engines import Engine, Wanted
-from lab.engines.docker.clean import Leftover, clean, leftovers
-from lab.engines.docker.daemon import connect
 from lab.errors import ExitCode, HealError
 from lab.loading import find_topology, load_topology
 from lab.plan import Deployment, deploy_topology
@@ -46,26 +44,22 @@ async def _bring_up(engine: Engine, deployment: Deployment, run_id: str) -> dict
 
 def down_command(run: RunOption = None) -> None:
     """Take down what `lab up` keeps."""
-    client = connect()
-    kept = [left for left in leftovers(client, run) if left.kept]
-    _remove(client, kept, "nothing is up")
+    _remove([left for left in leftovers(run) if left.kept], "nothing is up")
 
 
 def clean_command(run: RunOption = None) -> None:
-    """Remove every container, network and volume of the lab, but not those of a run in progress.
+    """Remove everything the lab left in Docker and on this machine, but not a run in progress.
 
     Images stay: they make the next start quick.
     """
-    client = connect()
-    over = [left for left in leftovers(client, run) if run or not left.alive]
-    _remove(client, over, "nothing to remove")
+    _remove([left for left in leftovers(run) if run or not left.alive], "nothing to remove")
 
 
-def _remove(client: docker.DockerClient, found: Sequence[Leftover], nothing: str) -> None:
+def _remove(found: Sequence[Leftover], nothing: str) -> None:
     """Remove these, say which, and fail when something resists."""
     troubles = []
     for left in found:
-        troubles += clean(client, left.run_id)
+        troubles += left.remove()
         print(f"removed {left}")
     if not found:
         print(nothing)

@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from lab.cli.project import experiment_named, root
+from lab.cli.project import engines_for, experiment_named, root
 from lab.experiment import Experiment
 from lab.faults import KINDS
 from lab.loading import list_experiments, load_experiment
@@ -19,8 +19,6 @@ from lab.units import format_duration
 
 NameArgument = Annotated[str, typer.Argument(help="Name or file of an experiment.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
-
-ENGINES = ("docker",)
 
 
 def list_command(*, json_output: JsonOption = False) -> None:
@@ -75,7 +73,7 @@ def _listed(experiment: Experiment) -> dict[str, Any]:
         "designs": list(experiment.designs),
         "faults": _fault_kinds(experiment),
         "duration_s": experiment.duration_s,
-        "engines": list(ENGINES),
+        "engines": engines_for(experiment),
     }
 
 

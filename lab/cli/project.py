@@ -10,15 +10,20 @@ import typer
 from lab.engines import Engine
 from lab.engines.docker import DockerEngine
 from lab.engines.docker.daemon import connect
-from lab.errors import UsageError
+from lab.engines.local import LocalEngine
+from lab.errors import EngineError, UsageError
 from lab.experiment import Experiment
 from lab.faults import KINDS
 from lab.loading import find_experiment, load_experiment
+from lab.plan import deploy
 
 RunsOption = Annotated[
     Path, typer.Option("--runs", help="Folder for runs.", show_default="runs", envvar="LAB_RUNS")
 ]
-EngineOption = Annotated[str, typer.Option("--engine", help="Where to run: auto or docker.")]
+ENGINES = ("docker", "local")
+EngineOption = Annotated[
+    str, typer.Option("--engine", help="Where to run: auto, docker or local (no Docker needed).")
+]
 
 
 def root() -> Path:
@@ -41,11 +46,31 @@ def experiment_named(name: str, seed: int | None = None) -> Experiment:
 def choose_engine(wanted: str) -> tuple[Engine, str]:
     """The engine, and the reason for the first line of output.
 
+    `auto` is Docker where an engine answers, and this machine itself where none does.
+
     Raises:
-        EngineError: no Docker engine answers.
+        EngineError: Docker was asked for and does not answer.
         UsageError: there is no engine of that name.
     """
-    if wanted not in ("auto", "docker"):
-        raise UsageError(f"there is no engine `{wanted}`; there are: docker")
-    connect().close()
+    if wanted not in ("auto", *ENGINES):
+        raise UsageError(f"there is no engine `{wanted}`; there are: auto, {', '.join(ENGINES)}")
+    if wanted == "local":
+        return LocalEngine(), "as asked"
+    try:
+        connect().close()
+    except EngineError as error:
+        if wanted == "docker":
+            raise
+        return LocalEngine(), error.message
     return DockerEngine(), "as asked" if wanted == "docker" else "a Docker engine answers"
+
+
+def engines_for(experiment: Experiment) -> list[str]:
+    """The engines that can host every service and every fault of an experiment."""
+    from lab.engines.local.cluster import LocalCluster
+    from lab.engines.local.refusals import refusals
+
+    needs = {ability for scheduled in experiment.faults for ability in scheduled.fault.needs}
+    here = all(issubclass(LocalCluster, need) for need in needs)
+    local = here and not refusals(deploy(experiment))
+    return list(ENGINES) if local else [name for name in ENGINES if name != "local"]

@@ -123,7 +123,7 @@ def _give_up(run_id: str) -> None:
     """The second Ctrl-C: leave now. The reaper still clears up; say how to see and do it."""
     print(
         f"\nGiving up: run {run_id} may not be healed. Its reaper removes it within seconds.\n"
-        f"  see what is left:  docker ps -a --filter label=lab.run={run_id}\n"
+        f"  see what is left:  lab doctor\n"
         f"  clear it yourself: lab clean --run {run_id}",
         file=sys.stderr,
         flush=True,
