@@ -1,9 +1,8 @@
-"""Every fault kind on Docker: it bites, it heals, twice is safe, and nothing stays behind."""
+"""Every fault kind on every engine: it bites, it heals, twice is safe, nothing stays behind."""
 
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from pathlib import Path
 
@@ -11,13 +10,13 @@ import pytest
 import pytest_asyncio
 
 from lab.clock import Clock
-from lab.engines import Cluster, Wanted
-from lab.engines.docker import DockerEngine
+from lab.engines import Cluster
 from lab.experiment import ScheduledFault
 from lab.faults import KINDS, Injection
 from lab.faults.base import Fault
 from lab.loading import find_topology, load_topology
 from lab.plan import deploy_topology
+from tests.contract.engines import ENGINES, up_on
 
 PROJECT = Path(__file__).resolve().parents[2]
 LINK = "app -> inventory"
@@ -34,13 +33,13 @@ CASES: dict[str, Fault] = {
 }
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def cluster(tmp_path_factory):
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=ENGINES)
+async def cluster(request, tmp_path_factory):
     """The shop, up once for all faults: `client -> app -> inventory`."""
     topology = load_topology(find_topology("shop", PROJECT), "shop")
-    wanted = Wanted(secrets.token_hex(4), tmp_path_factory.mktemp("run"), drivers=False)
-    async with DockerEngine().up(deploy_topology(topology), wanted, print) as up:
-        yield up
+    out = tmp_path_factory.mktemp("run")
+    async with up_on(request.param, deploy_topology(topology), out) as found:
+        yield found
 
 
 async def settled(fault: Fault, cluster: Cluster, *, in_effect: bool) -> str:
@@ -59,7 +58,6 @@ def test_every_kind_has_a_case():
     assert set(CASES) == set(KINDS)
 
 
-@pytest.mark.docker
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("kind", sorted(CASES))
 async def test_a_fault_bites_heals_and_leaves_nothing(cluster, kind):
@@ -78,7 +76,6 @@ async def test_a_fault_bites_heals_and_leaves_nothing(cluster, kind):
     assert await cluster.residue() == []
 
 
-@pytest.mark.docker
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("kind", sorted(CASES))
 async def test_cancelling_a_fault_heals_it(cluster, kind):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import psutil
 
 PROJECT = Path(__file__).resolve().parents[2]
 FILES = Path(__file__).parent / "files"
@@ -51,6 +55,22 @@ def wait_until(happened: Callable[[], bool], timeout_s: float, what: str) -> Non
     while not happened():
         assert time.monotonic() < until_s, f"not within {timeout_s:.0f} s: {what}"
         time.sleep(0.1)
+
+
+def left_by(engine: str, run_id: str) -> list[str]:
+    """Everything that a run left on an engine, looked for without the lab's own help."""
+    return with_label(run_id) if engine == "docker" else on_this_machine(run_id)
+
+
+def on_this_machine(run_id: str) -> list[str]:
+    """Processes that work for a run or in its folder, and the folder."""
+    found = [str(path) for path in Path(tempfile.gettempdir()).glob(f"chaos-lab-*/{run_id}")]
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            marks = [process.cwd(), *process.cmdline(), process.environ().get("LAB_RUN", "")]
+            if any(run_id in mark for mark in marks):
+                found.append(f"{process.pid} {process.name()}")
+    return found
 
 
 def with_label(run_id: str) -> list[str]:

@@ -59,11 +59,11 @@ def test_what_does_not_exist_is_named(args, words):
     assert "Traceback" not in finished.stderr
 
 
-def test_without_docker_the_remedy_is_a_command(tmp_path):
+def test_asked_for_docker_without_one_the_remedy_is_a_command(tmp_path):
     """A dead daemon: exit code 4, where it was looked for, and what to do."""
-    finished = lab(
-        "run", str(QUICK), "--runs", str(tmp_path), DOCKER_HOST=f"unix://{tmp_path}/none"
-    )
+    nowhere = f"unix://{tmp_path}/none"
+    args = ("run", str(QUICK), "--runs", str(tmp_path), "--engine", "docker")
+    finished = lab(*args, DOCKER_HOST=nowhere)
     assert finished.returncode == 4, finished.stderr
     assert f"{tmp_path}/none" in finished.stderr
     assert "->" in finished.stderr
@@ -71,11 +71,42 @@ def test_without_docker_the_remedy_is_a_command(tmp_path):
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.local
+def test_without_docker_it_runs_on_this_machine_and_says_why(tmp_path):
+    """The first line names the engine and the reason; the run ends as predicted."""
+    nowhere = f"unix://{tmp_path}/none"
+    finished = lab("run", str(QUICK), "--runs", str(tmp_path / "runs"), DOCKER_HOST=nowhere)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    head = "\n".join(finished.stdout.splitlines()[:2])
+    assert "engine=local" in head
+    assert f"{tmp_path}/none" in head
+
+
+@pytest.mark.local
+def test_an_image_without_a_server_here_is_named(tmp_path):
+    """Before anything starts: which image, what there is instead, and the engine that can."""
+    topology = tmp_path / "topologies" / "queue"
+    topology.mkdir(parents=True)
+    (topology / "compose.yaml").write_text(
+        "services: {broker: {image: 'rabbitmq:4'}}\nx-lab: {entry: 'broker:5672'}\n"
+    )
+    file = tmp_path / "queue.yaml"
+    file.write_text(
+        GOOD.replace("slots/shared", "queue").replace("client -> app", "client -> broker")
+    )
+    finished = lab("run", str(file), "--engine", "local", cwd=tmp_path)
+    assert finished.returncode == 4, finished.stdout + finished.stderr
+    assert "rabbitmq:4" in finished.stderr
+    assert "postgres" in finished.stderr
+    assert "--engine docker" in finished.stderr
+    assert "Traceback" not in finished.stderr
+
+
 def test_doctor_says_what_is_missing(tmp_path):
-    """The same dead daemon, from the doctor."""
+    """The same dead daemon, from the doctor: not needed where the local engine is there."""
     finished = lab("doctor", DOCKER_HOST=f"unix://{tmp_path}/none")
-    assert finished.returncode == 4
-    assert "✗ Docker Engine" in finished.stdout
+    assert "Docker Engine: no Docker daemon answers" in finished.stdout
+    assert (finished.returncode == 0) == ("✓ local engine" in finished.stdout)
 
 
 def test_list_is_machine_readable():

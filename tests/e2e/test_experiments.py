@@ -1,6 +1,6 @@
 """Every experiment that ships ends as predicted, and stops doing so when its truth is bent.
 
-Each test is one whole run of about a minute on real containers, from the command line.
+Each test is one whole run of about a minute on real servers, from the command line.
 """
 
 from __future__ import annotations
@@ -10,27 +10,35 @@ import re
 
 import pytest
 
-from tests.e2e.support import PROJECT, lab, with_label
+from tests.e2e.support import PROJECT, lab, left_by
 
 EXPERIMENTS = sorted(path.stem for path in (PROJECT / "experiments").glob("*.yaml"))
 
-pytestmark = [pytest.mark.experiment, pytest.mark.docker]
+pytestmark = pytest.mark.experiment
 
 
+@pytest.mark.parametrize(
+    "engine",
+    [
+        pytest.param("docker", marks=pytest.mark.docker),
+        pytest.param("local", marks=pytest.mark.local),
+    ],
+)
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_an_experiment_ends_as_predicted(name, tmp_path):
+def test_an_experiment_ends_as_predicted(name, engine, tmp_path):
     """Naive designs break, better ones hold and pay, and nothing is left behind.
 
     A run that proved nothing (unknown) may be repeated once; one that contradicts never.
     """
-    finished = lab("run", name, "--runs", str(tmp_path), "--retry-unknown", "1")
+    again = ("--retry-unknown", "1")
+    finished = lab("run", name, "--runs", str(tmp_path), "--engine", engine, *again)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     folder = tmp_path / name / "latest"
     result = json.loads((folder / "result.json").read_text())
     assert result["verdict"] == "as predicted"
     assert {claim["side"] for claim in result["claims"]} >= {"holds", "breaks", "pays"}
     assert all(fault["bit"] and fault["healed"] for fault in result["faults"])
-    assert with_label(result["run_id"]) == []
+    assert left_by(engine, result["run_id"]) == []
     for kept in (
         "plan.json",
         "history.jsonl",
@@ -40,8 +48,8 @@ def test_an_experiment_ends_as_predicted(name, tmp_path):
         "junit.xml",
     ):
         assert (folder / kept).stat().st_size > 0
-    again = lab("check", str(folder))
-    assert again.returncode == 0, again.stdout + again.stderr
+    checked = lab("check", str(folder))
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_without_its_fault_the_naive_design_does_not_break(tmp_path):

@@ -13,18 +13,35 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.support import FILES, QUICK, lab, run_id_in, start_lab, wait_until, with_label
+from tests.e2e.support import (
+    FILES,
+    QUICK,
+    lab,
+    left_by,
+    run_id_in,
+    start_lab,
+    wait_until,
+    with_label,
+)
 
-pytestmark = pytest.mark.docker
-
+ENGINES = [
+    pytest.param("docker", marks=pytest.mark.docker),
+    pytest.param("local", marks=pytest.mark.local),
+]
 DOCKER_SOCKET = "/var/run/docker.sock"
 
 
+@pytest.fixture(params=ENGINES)
+def engine(request):
+    """Each engine in turn."""
+    return request.param
+
+
 @pytest.fixture
-def in_fault(tmp_path):
+def in_fault(tmp_path, engine):
     """A run in the middle of its fault: the process, its log and its folder of runs."""
     log, runs = tmp_path / "log", tmp_path / "runs"
-    process = start_lab("run", str(QUICK), "--runs", str(runs), log=log)
+    process = start_lab("run", str(QUICK), "--runs", str(runs), "--engine", engine, log=log)
     wait_until(lambda: "bit: round trip" in log.read_text(), 120, "the fault biting")
     yield process, log, runs
     if process.poll() is None:
@@ -33,8 +50,8 @@ def in_fault(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_once_it_heals_reports_and_leaves_nothing(in_fault, number):
-    """Ctrl-C and SIGTERM end with exit code 130, a report, and an empty Docker."""
+def test_interrupted_once_it_heals_reports_and_leaves_nothing(in_fault, engine, number):
+    """Ctrl-C and SIGTERM end with exit code 130, a report, and an engine with nothing on it."""
     process, log, runs = in_fault
     process.send_signal(number)
     assert process.wait(60) == 130, log.read_text()
@@ -42,20 +59,20 @@ def test_interrupted_once_it_heals_reports_and_leaves_nothing(in_fault, number):
     assert result["verdict"] == "unknown"
     assert [fault["healed"] for fault in result["faults"]] == [True]
     assert (runs / "quick" / "latest" / "report.html").exists()
-    assert with_label(run_id_in(runs)) == []
+    assert left_by(engine, run_id_in(runs)) == []
 
 
-def test_killed_outright_the_reaper_clears_up(in_fault):
+def test_killed_outright_another_process_clears_up(in_fault, engine):
     """SIGKILL leaves no time for anything; another process removes what is left."""
     process, _, runs = in_fault
     run_id = run_id_in(runs)
-    assert with_label(run_id)
+    assert left_by(engine, run_id)
     process.kill()
     process.wait()
-    wait_until(lambda: not with_label(run_id), 30, "the reaper clearing up")
+    wait_until(lambda: not left_by(engine, run_id), 30, "clearing up")
 
 
-def test_interrupted_twice_it_says_what_is_left(in_fault):
+def test_interrupted_twice_it_says_what_is_left(in_fault, engine):
     """The second Ctrl-C leaves at once and names the commands that show and clear the rest."""
     process, log, runs = in_fault
     run_id = run_id_in(runs)
@@ -65,24 +82,22 @@ def test_interrupted_twice_it_says_what_is_left(in_fault):
     if process.returncode != 130:  # the first one may have been quicker
         assert process.returncode == 5, log.read_text()
         assert f"lab clean --run {run_id}" in log.read_text()
-    wait_until(lambda: not with_label(run_id), 30, "the reaper clearing up")
+    wait_until(lambda: not left_by(engine, run_id), 30, "clearing up")
 
 
-def test_a_container_that_does_not_start_is_named_and_all_is_removed(tmp_path):
-    """Exit code 4, the container's own words, nothing left."""
+def test_a_service_that_does_not_start_is_named_and_all_is_removed(tmp_path, engine):
+    """Exit code 4, the service's own words, nothing left."""
     runs = tmp_path / "runs"
-    finished = lab("run", str(FILES / "broken-start.yaml"), "--runs", str(runs))
+    broken = str(FILES / "broken-start.yaml")
+    finished = lab("run", broken, "--runs", str(runs), "--engine", engine)
     assert finished.returncode == 4, finished.stderr
     assert "broken-1" in finished.stderr
     assert "No module named nonsense" in finished.stderr
     assert "Traceback" not in finished.stderr
-    listed = subprocess.run(
-        ["docker", "ps", "-aq", "--filter", "name=broken"], capture_output=True, check=True
-    )
-    assert listed.stdout == b""
+    assert left_by(engine, run_id_in(runs)) == []
 
 
-def test_a_full_disk_for_runs_is_said_and_all_is_removed(tmp_path):
+def test_a_full_disk_for_runs_is_said_and_all_is_removed(tmp_path, engine):
     """The run cannot be written: exit code 4 and the place, not a traceback."""
     if os.geteuid() != 0:
         if os.environ.get("CI"):
@@ -92,11 +107,11 @@ def test_a_full_disk_for_runs_is_said_and_all_is_removed(tmp_path):
     small.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "lab-test", str(small)], check=True)
     try:
-        finished = lab("run", str(QUICK), "--runs", str(small))
+        finished = lab("run", str(QUICK), "--runs", str(small), "--engine", engine)
         assert finished.returncode == 4, finished.stderr
         assert "No space left on device" in finished.stderr
         assert "Traceback" not in finished.stderr
-        assert with_label(run_id_in(small)) == []
+        assert left_by(engine, run_id_in(small)) == []
     finally:
         subprocess.run(["umount", str(small)], check=True)
 
@@ -148,6 +163,7 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
         pass
 
 
+@pytest.mark.docker
 def test_docker_going_away_is_said_and_cleared_up_when_it_is_back(tmp_path):
     """Mid-run the daemon vanishes: one message, exit code 4 or 5; once back, nothing stays."""
     gate = Gate(tmp_path / "docker.sock")

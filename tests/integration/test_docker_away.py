@@ -17,7 +17,7 @@ from lab.engines import Wanted
 from lab.engines.docker import DockerEngine
 from lab.engines.docker.daemon import connect
 from lab.errors import EngineError, ExitCode
-from tests.integration import tiny
+from tests.contract import tiny
 from tests.integration.docker_support import client, left_of
 
 pytestmark = [

@@ -21,7 +21,7 @@ import lab
 from lab.engines.docker.clean import clean, leftovers
 from lab.engines.docker.owner import labels_of
 from lab.engines.docker.reaper import Reaper
-from tests.integration import tiny
+from tests.contract import tiny
 from tests.integration.docker_support import client, left_of, up
 
 pytestmark = pytest.mark.docker
@@ -32,7 +32,7 @@ import asyncio, sys
 from pathlib import Path
 from lab.engines import Wanted
 from lab.engines.docker import DockerEngine
-from tests.integration import tiny
+from tests.contract import tiny
 async def main():
     wanted = Wanted(sys.argv[1], Path(sys.argv[2]), drivers=False, keep=sys.argv[3] == 'keep')
     say = lambda text: print(text, flush=True)

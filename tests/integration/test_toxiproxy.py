@@ -13,8 +13,9 @@ import pytest_asyncio
 from lab.errors import EngineError
 from lab.proxies import ProxySpec, Toxic
 from lab.proxies.toxiproxy import ToxiproxyClient
-from tests.integration import tiny
-from tests.integration.docker_support import Tiny, up
+from tests.contract import tiny
+from tests.contract.engines import Tiny
+from tests.integration.docker_support import up
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
 

@@ -205,3 +205,19 @@ def test_no_faults_at_all() -> None:
     """Without faults the first phase is what everything is compared with."""
     run = replace(record(), experiment=experiment(faults=()), faults=())
     assert not _unmet(run)
+
+
+@pytest.mark.parametrize(
+    ("looks", "found", "met"),
+    [(30, [], True), (30, ["pool/app-1 -> db-1:5432: pool/app-1 connected past it"], False)],
+)
+def test_a_connection_past_its_proxy_earns_no_verdict(
+    looks: int, found: list[str], met: bool
+) -> None:
+    """A fault on that link never reached it."""
+    run = record()
+    data = {"looks": looks, "found": found}
+    run.history.events.append(Event(20.0, "bypass", "; ".join(found) or "none", data))
+    (guard,) = (g for g in _guards(run) if g.name == "every link through its proxy")
+    assert guard.met == met
+    assert f"in {looks} looks" in guard.detail
