@@ -27,8 +27,11 @@ async def all_of(*work: Coroutine[Any, Any, T]) -> list[T]:
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one) for one in work]
-    except* LabError as failed:
-        raise _first(failed) from None
+    except BaseExceptionGroup as failed:
+        expected, bugs = failed.split(LabError)
+        if bugs or not expected:
+            raise
+        raise _first(expected) from None
     return [task.result() for task in tasks]
 
 
@@ -97,6 +100,6 @@ class Order:
             ) from None
 
 
-def _first(failed: BaseExceptionGroup[LabError]) -> BaseException:
+def _first(failed: BaseExceptionGroup[LabError]) -> LabError:
     first = failed.exceptions[0]
     return _first(first) if isinstance(first, BaseExceptionGroup) else first

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -56,11 +57,11 @@ class Echo(asyncio.Protocol):
 
 
 class Caller(asyncio.Protocol):
-    """One connection of the client: `ask` sends and waits until as much has come back."""
+    """One connection of the client; each `ask` waits until as much as it sent has come back."""
 
     def __init__(self) -> None:
-        self._left = 0
-        self._done: asyncio.Future[None] | None = None
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._got = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -68,16 +69,18 @@ class Caller(asyncio.Protocol):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def data_received(self, data: bytes) -> None:
-        self._left -= len(data)
-        if self._left == 0 and self._done:
-            self._done.set_result(None)
+        self._got += len(data)
+        while self._waiting and self._got >= self._waiting[0][0]:
+            count, done = self._waiting.popleft()
+            self._got -= count
+            done.set_result(None)
 
     async def ask(self, data: bytes = MESSAGE) -> float:
         began_s = time.perf_counter()
-        self._left = len(data)
-        self._done = asyncio.get_running_loop().create_future()
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append((len(data), done))
         self.transport.write(data)
-        await self._done
+        await done
         return time.perf_counter() - began_s
 
 

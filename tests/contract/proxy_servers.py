@@ -139,9 +139,9 @@ class Client:
         self.writer.write(data)
 
     async def read(self, count: int, timeout_s: float = 5.0) -> bytes:
-        """Exactly so many bytes, or those before the end or within the time."""
+        """Exactly so many bytes, or those before the end (of either kind) or within the time."""
         got = b""
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError, ConnectionResetError):
             async with asyncio.timeout(timeout_s):
                 while len(got) < count and (more := await self.reader.read(count - len(got))):
                     got += more

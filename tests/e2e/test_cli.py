@@ -77,7 +77,7 @@ def test_without_docker_it_runs_on_this_machine_and_says_why(tmp_path):
     nowhere = f"unix://{tmp_path}/none"
     finished = lab("run", str(QUICK), "--runs", str(tmp_path / "runs"), DOCKER_HOST=nowhere)
     assert finished.returncode == 0, finished.stdout + finished.stderr
-    head = "\n".join(finished.stdout.splitlines()[:2])
+    head = "\n".join(finished.stderr.splitlines()[:2])
     assert "engine=local" in head
     assert f"{tmp_path}/none" in head
 

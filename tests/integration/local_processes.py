@@ -21,6 +21,7 @@ from typing import Literal
 
 import psutil
 
+from lab.engines.local.layout import raised
 from lab.engines.local.program import Place, Program, Result
 from lab.engines.local.recipes import recipe_for
 from lab.plan import Instance
@@ -45,7 +46,10 @@ class Host:
         pid = os.getpid()
         address = f"127.{64 + pid % 60}.{pid // 60 % 250}.{2 + len(self.names)}"
         self.names[name] = (address,)
-        for port in ports if self.mode == "ports" else ():
+        if self.mode == "addresses":
+            self.moved |= raised([(address, port) for port in ports])
+            return address
+        for port in ports:
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))
                 self.moved[address, port] = ("127.0.0.1", probe.getsockname()[1])

@@ -6,6 +6,7 @@ import asyncio
 import os
 import platform
 import shutil
+import socket
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, ParamSpec, TypeVar
@@ -35,6 +36,7 @@ def connect() -> docker.DockerClient:
     """
     ssh = os.environ.get("DOCKER_HOST", "").startswith("ssh://")
     try:
+        _knock()
         client = docker.from_env(timeout=_ANSWER_S, max_pool_size=_WORKERS, use_ssh_client=ssh)
         info = client.version()
     except (DockerException, requests.RequestException, OSError, ValueError) as error:
@@ -50,6 +52,18 @@ def connect() -> docker.DockerClient:
             remedy="install Docker Engine 20.10 or later",
         )
     return client
+
+
+def _knock() -> None:
+    """Try the daemon's Unix socket: the library never closes one that does not answer.
+
+    Raises:
+        OSError: nobody is there, or not for this user.
+    """
+    address = where().partition(" ")[0]
+    if address.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as door:
+            door.connect(address.removeprefix("unix://"))
 
 
 def where() -> str:

@@ -109,7 +109,7 @@ class LocalCluster:
 
     async def probe(self, end: LinkEnd, timeout_s: float = 1.0) -> Probe:
         """One try of a link, made beside its proxy."""
-        return Probe(*await self._proxy.probe(end.proxy, timeout_s))
+        return Probe(*await self._proxy.probe(end.proxy, timeout_s, end.link.port))
 
     async def http(
         self, instance: Instance, method: str, path: str, body: str | None = None

@@ -16,7 +16,7 @@ import hashlib
 import re
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -96,7 +96,7 @@ def lay_out(deployment: Deployment, network: IPv4Network, mode: Mode, *, drivers
     links = {end.name: str(upper[1 + n]) for n, end in enumerate(deployment.ends)}
     own = str(lower[1])
     known = dict.fromkeys(_known(deployment, own, instances, links))
-    moved = _to_free_ports(known) if mode == "ports" else _raised(known)
+    moved = _to_free_ports(known) if mode == "ports" else raised(known)
     return Layout(mode, own, instances, links, moved)
 
 
@@ -170,7 +170,7 @@ def _ports_of(deployment: Deployment, instance: Instance) -> Iterator[int]:
                 yield link.port
 
 
-def _raised(known: Mapping[tuple[str, int], None]) -> dict[tuple[str, int], tuple[str, int]]:
+def raised(known: Iterable[tuple[str, int]]) -> dict[tuple[str, int], tuple[str, int]]:
     """Ports that an ordinary user may not listen on, moved up."""
     try:
         first = int(_UNPRIVILEGED.read_text())

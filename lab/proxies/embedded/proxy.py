@@ -68,8 +68,10 @@ class Proxy:
             self._close()
 
     def forget(self) -> None:
-        """The end of this proxy, cut or not."""
-        self.mend()
+        """The end of this proxy; what a cut holds is lost."""
+        self.is_cut = False
+        self._doomed += [client for client, _ in self._waiting]
+        self._waiting.clear()
         self.stop()
 
     async def cut(self) -> None:
