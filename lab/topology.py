@@ -34,6 +34,17 @@ class Healthcheck:
     retries: int = 3
     start_period_s: float = 0.0
 
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The command to run beside the service; empty when the check is switched off."""
+        match self.test:
+            case ("CMD", *words):
+                return tuple(words)
+            case ("CMD-SHELL", *words):
+                return ("/bin/sh", "-c", *words)
+            case _:
+                return ()
+
 
 @dataclass(frozen=True, slots=True)
 class Build:
@@ -92,6 +103,11 @@ class Service:
     init: bool = False
     sysctls: Mapping[str, str] = field(default_factory=dict)
     ulimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def check_command(self) -> tuple[str, ...]:
+        """Its healthcheck as a command; empty when it has none."""
+        return self.healthcheck.command if self.healthcheck else ()
 
     @property
     def what(self) -> str:

@@ -11,8 +11,8 @@ import asyncio
 from collections.abc import Iterator
 from typing import Protocol
 
+from lab.alarm import alarm
 from lab.clock import derived_rng
-from lab.load.alarm import alarm
 from lab.load.client import Client
 from lab.load.mix import Mix
 from lab.load.pacer import arrivals

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from lab.load.alarm import LoopTimer, TimerFile
+from lab.alarm import LoopTimer, TimerFile
 
 KINDS = [LoopTimer, *([TimerFile] if sys.platform == "linux" else [])]
 

@@ -18,6 +18,7 @@ from lab.engines.docker.health import Health
 from lab.engines.docker.layout import Layout
 from lab.engines.docker.prometheus import Prometheus
 from lab.engines.docker.usage import UsageMeter
+from lab.engines.remains import residue
 from lab.errors import EngineError, UsageError
 from lab.history import Sample
 from lab.plan import Deployment, Instance, LinkEnd
@@ -167,27 +168,9 @@ class DockerCluster:
 
     async def residue(self) -> list[str]:
         """What is not as it was when the cluster came up."""
-        ends = {end.proxy: end.name for end in self.deployment.ends}
-        toxics, disabled, cut, states = await asyncio.gather(
-            self.proxies.toxics(),
-            self.proxies.disabled(),
-            self._agent.order("cuts"),
-            asyncio.gather(*(self.state(instance) for instance in self.deployment.instances)),
-        )
-        found = [
-            f"{ends.get(proxy, proxy)}: toxic {toxic.name} ({toxic.kind})"
-            for proxy, on_it in toxics.items()
-            for toxic in on_it
-        ]
-        found += [f"{ends.get(proxy, proxy)}: its proxy is disabled" for proxy in disabled]
-        found += [
-            f"{end.name}: it is cut" for end in self.deployment.ends if self._address(end) in cut
-        ]
-        return found + [
-            f"{instance.name}: {state.status}"
-            for instance, state in zip(self.deployment.instances, states, strict=True)
-            if state.status != "running" and instance.name not in self._handles.jobs
-        ]
+        dropped = await self._agent.order("cuts")
+        cut = {end.name for end in self.deployment.ends if self._address(end) in dropped}
+        return await residue(self, cut, self._handles.jobs)
 
     async def bypasses(self) -> Bypasses | None:
         """A client finds only its links' addresses in its hosts file: nobody looks."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lab.engines import Say
 from lab.engines.docker.clean import clean, leftovers
+from lab.engines.remains import tell
 from lab.errors import EngineError, LabError
 
 if TYPE_CHECKING:
@@ -31,14 +32,7 @@ async def take_down(bringing: BringUp, say: Say) -> None:
         if bringing.reaper:
             bringing.reaper.release()
         raise
-    if not troubles:
-        return
-    run_id = bringing.wanted.run_id
-    text = f"run {run_id} could not be taken down cleanly: {'; '.join(troubles)}"
-    if failing:
-        say(text)
-        return
-    raise EngineError(text, remedy=f"lab clean --run {run_id}")
+    tell(bringing.wanted.run_id, troubles, say, failing=failing)
 
 
 class _Down:

@@ -52,7 +52,7 @@ class Health:
             NotReadyError: it ended, or was not ready in time; with its last lines of log.
         """
         check = instance.service.healthcheck or self._image_checks.get(instance.name)
-        test = _command(check)
+        test = check.command if check else ()
         if not test:
             await asyncio.shield(self._agent)  # it does the looking: its start is no one's delay
         allowed_s = limit_s(check if test else None, self._patience_s)
@@ -179,14 +179,3 @@ def image_check(image: dict[str, Any]) -> Healthcheck | None:
         retries=found.get("Retries", 0) or 3,
         start_period_s=found.get("StartPeriod", 0) / 1e9,
     )
-
-
-def _command(check: Healthcheck | None) -> tuple[str, ...]:
-    """The command to run in the container; empty when there is no check, or it is switched off."""
-    match check.test if check else ():
-        case ("CMD", *words):
-            return tuple(words)
-        case ("CMD-SHELL", *words):
-            return ("/bin/sh", "-c", *words)
-        case _:
-            return ()

@@ -21,6 +21,7 @@ from lab.engines.local.pipe import Pipe
 from lab.engines.local.program import Program
 from lab.engines.local.supervised import Supervisor
 from lab.engines.local.watch import Watch, exit_code
+from lab.engines.remains import residue
 from lab.engines.talking import TalkingDriver
 from lab.errors import EngineError, UsageError
 from lab.history import Sample
@@ -165,25 +166,9 @@ class LocalCluster:
 
     async def residue(self) -> list[str]:
         """What is not as it was when the cluster came up."""
-        ends = {end.proxy: end.name for end in self.deployment.ends}
-        toxics, disabled, cut, states = await asyncio.gather(
-            self.proxies.toxics(),
-            self.proxies.disabled(),
-            self._proxy.cuts(),
-            asyncio.gather(*(self.state(instance) for instance in self.deployment.instances)),
-        )
-        found = [
-            f"{ends.get(proxy, proxy)}: toxic {toxic.name} ({toxic.kind})"
-            for proxy, on_it in toxics.items()
-            for toxic in on_it
-        ]
-        found += [f"{ends.get(proxy, proxy)}: its proxy is disabled" for proxy in disabled]
-        found += [f"{ends.get(proxy, proxy)}: it is cut" for proxy in cut]
-        return found + [
-            f"{instance.name}: {state.status}"
-            for instance, state in zip(self.deployment.instances, states, strict=True)
-            if state.status != "running" and instance.name not in self._handles.jobs
-        ]
+        held = await self._proxy.cuts()
+        cut = {end.name for end in self.deployment.ends if end.proxy in held}
+        return await residue(self, cut, self._handles.jobs)
 
     async def bypasses(self) -> Bypasses | None:
         """Connections seen that go past the proxy of their link."""

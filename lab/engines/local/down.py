@@ -8,7 +8,8 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from lab.engines import Say
-from lab.errors import EngineError, LabError
+from lab.engines.remains import tell
+from lab.errors import LabError
 
 if TYPE_CHECKING:
     from lab.engines.local.up import BringUp
@@ -22,14 +23,7 @@ async def take_down(bringing: BringUp, say: Say) -> None:
     """
     failing = sys.exc_info()[0] is not None
     troubles = await asyncio.shield(asyncio.ensure_future(_Down(bringing).run()))
-    if not troubles:
-        return
-    run_id = bringing.wanted.run_id
-    text = f"run {run_id} could not be taken down cleanly: {'; '.join(troubles)}"
-    if failing:
-        say(text)
-        return
-    raise EngineError(text, remedy=f"lab clean --run {run_id}")
+    tell(bringing.wanted.run_id, troubles, say, failing=failing)
 
 
 class _Down:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lab.engines.local.recipes.translate import Translator
 from lab.errors import EngineError
-from lab.topology import Healthcheck, Service
+from lab.topology import Service
 
 LOCALE = "C.UTF-8" if sys.platform == "linux" else "C"
 _SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
@@ -58,24 +58,13 @@ def open_files(service: Service) -> int | None:
     return service.ulimits["nofile"][0] if "nofile" in service.ulimits else None
 
 
-def check_words(check: Healthcheck | None) -> tuple[str, ...]:
-    """A healthcheck as a command; empty when there is none."""
-    match check.test if check else ():
-        case ("CMD", *words):
-            return tuple(words)
-        case ("CMD-SHELL", *words):
-            return ("/bin/sh", "-c", *words)
-        case _:
-            return ()
-
-
 def check_of(service: Service, translator: Translator, path: str) -> tuple[str, ...] | None:
     """A service's healthcheck, translated; None when it has none.
 
     Raises:
         EngineError: its program is not on this machine.
     """
-    words = translator.words(check_words(service.healthcheck))
+    words = translator.words(service.check_command)
     if not words:
         return None
     return (program(words[0], path, service, "healthcheck"), *words[1:])

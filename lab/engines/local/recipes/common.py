@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lab.engines.local.recipes import files
-from lab.engines.local.recipes.command import check_words, search_path
+from lab.engines.local.recipes.command import search_path
 from lab.engines.local.recipes.recipe import Recipe
 from lab.engines.local.recipes.wheels import EXTRA, missing
 from lab.topology import Service
@@ -124,7 +124,7 @@ def _limits(service: Service) -> Iterator[str]:
 
 
 def _check(service: Service) -> Iterator[str]:
-    words = check_words(service.healthcheck)
+    words = service.check_command
     if not words or "/" in words[0] or words[0].startswith("python") or words[0] in _OURS:
         return
     if not shutil.which(words[0], path=search_path()):

@@ -17,7 +17,6 @@ from lab.engines.local import shim
 from lab.engines.local.program import Place, Program, Run
 from lab.engines.local.recipes import files
 from lab.engines.local.recipes.command import (
-    check_words,
     environment,
     open_files,
     program,
@@ -56,7 +55,7 @@ async def install(instance: Instance, place: Place, run: Run) -> Program:  # noq
     command = _command(image, service)
     env[shim.SETTINGS] = shim.settings(place, instance.host)
     argv = _as_here(command, translator, path, service, "command")
-    check = check_words(service.healthcheck) or image.check
+    check = service.check_command or image.check
     return Program(
         argv,
         env,
