@@ -68,8 +68,9 @@ lint: $(STAMP) ## Ruff, mypy (strict) and the import contracts
 format: $(STAMP) ## Format the code
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
 
-schema: $(STAMP) ## Write lab/schema/experiment.json from the models
+schema: $(STAMP) ## Write what is made from the code: the JSON Schema and the page of faults
 	@$(VENV)/bin/python -m lab.schema --write
+	@$(LAB) list faults --markdown > docs/reference/faults.md
 
 bench: $(STAMP) ## Measure the load driver and the link proxy against named peers
 	@$(VENV)/bin/python -m tests.bench.bench_driver

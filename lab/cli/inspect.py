@@ -9,8 +9,11 @@ import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from lab.cli import faults
 from lab.cli.project import engines_for, experiment_named, root
+from lab.errors import UsageError
 from lab.experiment import Experiment
 from lab.faults import KINDS
 from lab.loading import list_experiments, load_experiment
@@ -21,8 +24,20 @@ NameArgument = Annotated[str, typer.Argument(help="Name or file of an experiment
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
 
 
-def list_command(*, json_output: JsonOption = False) -> None:
-    """List the experiments: question, designs, faults, duration."""
+def list_command(
+    what: Annotated[str, typer.Argument(help="experiments or faults.")] = "experiments",
+    *,
+    json_output: JsonOption = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Faults: the reference page.")
+    ] = False,
+) -> None:
+    """List the experiments (question, designs, faults, duration), or the kinds of faults."""
+    if what not in ("experiments", "faults"):
+        raise UsageError(f"there is no list of `{what}`; there are: experiments, faults")
+    if what == "faults":
+        _list_faults(json_output=json_output, markdown=markdown)
+        return
     experiments = [load_experiment(path, KINDS) for path in list_experiments(root())]
     if json_output:
         print(json.dumps([_listed(experiment) for experiment in experiments], indent=2))
@@ -39,6 +54,19 @@ def list_command(*, json_output: JsonOption = False) -> None:
             "\n".join(_fault_kinds(experiment)),
             format_duration(experiment.duration_s),
         )
+    Console().print(table)
+
+
+def _list_faults(*, json_output: bool, markdown: bool) -> None:
+    """The kinds of faults, one line each, or whole."""
+    if json_output or markdown:
+        print(faults.as_json() if json_output else faults.as_markdown(), end="")
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("fault", "what it does", "engines", "as it is written"):
+        table.add_column(column, overflow="fold")
+    for kind in faults.kinds():
+        table.add_row(kind.name, kind.summary, ", ".join(kind.engines), Text(kind.example))
     Console().print(table)
 
 

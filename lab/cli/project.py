@@ -67,10 +67,9 @@ def choose_engine(wanted: str) -> tuple[Engine, str]:
 
 def engines_for(experiment: Experiment) -> list[str]:
     """The engines that can host every service and every fault of an experiment."""
-    from lab.engines.local.cluster import LocalCluster
+    from lab.cli.faults import engines_with
     from lab.engines.local.refusals import refusals
 
-    needs = {ability for scheduled in experiment.faults for ability in scheduled.fault.needs}
-    here = all(issubclass(LocalCluster, need) for need in needs)
-    local = here and not refusals(deploy(experiment))
-    return list(ENGINES) if local else [name for name in ENGINES if name != "local"]
+    needs = [ability for scheduled in experiment.faults for ability in scheduled.fault.needs]
+    able = engines_with(tuple(needs))
+    return [name for name in able if name != "local" or not refusals(deploy(experiment))]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import threading
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.e2e.support import (
@@ -183,3 +185,19 @@ def test_docker_going_away_is_said_and_cleared_up_when_it_is_back(tmp_path):
         if process.poll() is None:
             process.kill()
         process.wait()
+
+
+def test_a_kept_topology_serves_until_it_is_taken_down(engine):
+    """`lab up` returns with addresses that work, and `lab down` leaves nothing of it."""
+    up = lab("up", "shop", "--engine", engine)
+    assert up.returncode == 0, up.stdout + up.stderr
+    (run_id,) = re.findall(r"lab down --run (\w+)", up.stdout)
+    try:
+        (entry,) = re.findall(r"^entry +(\S+)$", up.stdout, flags=re.MULTILINE)
+        assert httpx.get(f"{entry}/browse/1", trust_env=False).text == "a page\n"
+        assert httpx.post(f"{entry}/buy/1", trust_env=False).status_code == 200
+        assert left_by(engine, run_id)
+    finally:
+        down = lab("down", "--run", run_id)
+    assert down.returncode == 0, down.stdout + down.stderr
+    assert left_by(engine, run_id) == []

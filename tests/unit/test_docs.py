@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from lab.claims import MEASURES
-from lab.cli import app
+from lab.cli import app, faults
 from lab.errors import ExitCode
-from lab.faults import KINDS
+from lab.faults import KINDS, Fault
 from lab.loading import list_experiments, load_experiment
 from lab.metrics import LabMetrics
 from lab.metrics import exposition as lab_exposition
@@ -45,6 +47,36 @@ def test_every_exit_code_is_explained():
 def test_every_measure_is_explained(measure):
     """The reference names every word of the claims' language."""
     assert re.search(rf"`{re.escape(measure)}[`(]|`{re.escape(measure)} of", CLAIMS)
+
+
+def test_the_page_of_faults_is_what_the_code_says():
+    """Made by `lab list faults --markdown`; whoever adds a kind makes it again."""
+    page = (PROJECT / "docs" / "reference" / "faults.md").read_text()
+    assert page == faults.as_markdown()
+
+
+@pytest.mark.parametrize("kind", faults.kinds(), ids=lambda kind: kind.name)
+def test_every_kind_s_example_can_be_copied(kind):
+    """It is YAML, complete, and what the kind takes."""
+    (example,) = YAML(typ="safe").load(kind.example)
+    settings = {
+        key: str(v) if not isinstance(v, list) else v for key, v in example[kind.name].items()
+    }
+    assert KINDS[kind.name].model_validate(settings).describe()
+    assert kind.summary
+    assert kind.proof
+    assert all(setting.description for setting in kind.settings)
+
+
+def test_the_fault_of_the_guide_is_one():
+    """Its code runs as it stands there, and makes a kind that files can use."""
+    guide = (PROJECT / "docs" / "adding" / "fault.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", guide, flags=re.DOTALL)
+    made: dict[str, Any] = {"__name__": "lab.faults.mute"}
+    exec(compile(code, "fault.md", "exec"), made)  # noqa: S102 - our own page
+    mute = made["Mute"].model_validate({"link": "app -> db"})
+    assert mute.describe() == "no replies on app -> db"
+    assert isinstance(mute, Fault)
 
 
 def test_links_between_documents_lead_somewhere():

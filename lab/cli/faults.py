@@ -1,0 +1,155 @@
+"""What fault kinds there are, told by the code itself: for `lab list faults` and the reference.
+
+docs/reference/faults.md is `lab list faults --markdown`; a test holds it there.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from lab.faults import KINDS, Fault
+from lab.schema import build_schema
+
+_PATTERNS = {"us|ms": "duration", "/(s|m|h)": "rate", "%$": "share", "i?)?B": "size"}
+"""How the schema's patterns tell quantities apart."""
+_HEAD = """# Faults
+
+Made from the code: `lab list faults --markdown`. Every kind is written under `faults:` of an
+experiment, takes `during: PHASE` (default: the phase called `fault`) or `at:` and `for:`, and a
+`name:` that claims can refer to. Each is looked at before, during and after: one that did not bite
+makes the run *unknown*, one that does not come off ends it with exit code 5. Where an engine lacks
+the ability, the run is refused before any load."""
+_TIMING = ("during", "at", "for", "name")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One field of a kind; `default` is "" where it must be written."""
+
+    name: str
+    what: str
+    default: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One fault kind; `proof` is what a look at it measures."""
+
+    name: str
+    summary: str
+    settings: tuple[Setting, ...]
+    proof: str
+    heal: str
+    engines: tuple[str, ...]
+    example: str
+
+
+def kinds() -> list[Kind]:
+    """Every kind, by name."""
+    definitions = build_schema(KINDS)["definitions"]
+    return [_kind(kind, definitions[f"fault-{name}"]) for name, kind in sorted(KINDS.items())]
+
+
+def as_json() -> str:
+    """For programs."""
+    return json.dumps([asdict(kind) for kind in kinds()], indent=2)
+
+
+def as_markdown() -> str:
+    """The reference page."""
+    return "\n".join(_page()) + "\n"
+
+
+def _kind(kind: type[Fault], schema: Mapping[str, Any]) -> Kind:
+    settings = tuple(
+        Setting(name, _what(field), _default(field), field.get("description", ""))
+        for name, field in schema["properties"].items()
+        if name not in _TIMING
+    )
+    return Kind(
+        name=kind.kind,
+        summary=_first_paragraph(inspect.getdoc(kind) or ""),
+        settings=settings,
+        proof=_first_paragraph(inspect.getdoc(kind.observe) or ""),
+        heal=_first_paragraph(inspect.getdoc(kind.heal) or ""),
+        engines=engines_with(kind.needs),
+        example=_example(kind.kind, schema),
+    )
+
+
+def engines_with(needs: tuple[type, ...]) -> tuple[str, ...]:
+    """The engines whose clusters have these abilities."""
+    from lab.engines.docker.cluster import DockerCluster
+    from lab.engines.local.cluster import LocalCluster
+
+    clusters = {"docker": DockerCluster, "local": LocalCluster}
+    return tuple(
+        name
+        for name, cluster in clusters.items()
+        if all(issubclass(cluster, need) for need in needs)
+    )
+
+
+def _first_paragraph(doc: str) -> str:
+    """What a docstring says before its first empty line, on one line."""
+    return " ".join(doc.partition("\n\n")[0].split())
+
+
+def _what(field: Mapping[str, Any]) -> str:
+    """What may be written there: `duration`, `share`, one of some words."""
+    if "enum" in field:
+        return " or ".join(f"`{word}`" for word in field["enum"])
+    pattern = field.get("pattern", "")
+    for mark, what in _PATTERNS.items():
+        if mark in pattern:
+            return what
+    return {"array": "list", "boolean": "`true` or `false`", "integer": "number"}.get(
+        field.get("type", ""), "name"
+    )
+
+
+def _default(field: Mapping[str, Any]) -> str:
+    if "default" not in field:
+        return ""
+    default = field["default"]
+    return json.dumps(default) if isinstance(default, bool | list) else str(default)
+
+
+def _example(name: str, schema: Mapping[str, Any]) -> str:
+    """The first example of everything that must be written."""
+    required = [key for key in schema["properties"] if key in schema.get("required", ())]
+    given = {key: schema["properties"][key].get("examples", ["…"])[0] for key in required}
+    inner = ", ".join(f"{key}: {_written(value)}" for key, value in given.items())
+    return f"- {name}: {{{inner}}}"
+
+
+def _written(value: object) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_written, value))}]"
+    return str(value)
+
+
+def _page() -> Iterator[str]:
+    yield _HEAD
+    for kind in kinds():
+        yield ""
+        yield f"## `{kind.name}`"
+        yield ""
+        yield kind.summary
+        yield ""
+        yield "```yaml"
+        yield kind.example
+        yield "```"
+        yield ""
+        yield "| setting | is | default | meaning |"
+        yield "|---|---|---|---|"
+        for one in kind.settings:
+            default = f"`{one.default}`" if one.default else "must be written"
+            yield f"| `{one.name}` | {one.what} | {default} | {one.description} |"
+        yield ""
+        yield f"*Proof*: {kind.proof} *Healing*: {kind.heal} *Engines*: {', '.join(kind.engines)}."
