@@ -76,7 +76,7 @@ class BringUp:
         self._patience_s = patience_s
         self._folder = folder_of(wanted.run_id)
         # A kept topology has no run to belong to: its logs live and die with it.
-        self._logs = (self._folder if wanted.keep else wanted.out) / "logs"
+        self._logs = ((self._folder if wanted.keep else wanted.out) / "logs").resolve()
         self._drivers = wanted.drivers and not wanted.keep
         network, self.claim = free_network(wanted.run_id, deployment, mode)
         self._layout = lay_out(deployment, network, mode, drivers=self._drivers)
@@ -99,7 +99,7 @@ class BringUp:
         for note in notes(self._deployment):
             self._say(note)
         count, designs = len(self._deployment.instances), ", ".join(self._deployment.designs)
-        self._say(f"starting {count} processes for {designs}")
+        self._say(f"starting {count} server{'s' * (count > 1)} for {designs}")
         self.handles.logs = {i.name: self._log(i.name) for i in self._deployment.instances}
         health = Health(
             supervisor, self._deployment, self._layout, self.handles.logs, self._patience_s
