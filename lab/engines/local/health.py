@@ -110,13 +110,13 @@ class Health:
 
     def _not_ready(self, instance: Instance, what: str) -> NotReadyError:
         """The error with the end of the log."""
-        log = _tail(self._logs[instance.name])
+        log = tail(self._logs[instance.name])
         text = f"{instance.name} ({instance.service.what}) {what}"
         text += f"\n  its last lines of log:\n{log}" if log else "\n  it logged nothing"
         return NotReadyError(text, remedy=f"look into {instance.service.name} in its compose.yaml")
 
 
-def _tail(log: Path) -> str:
+def tail(log: Path) -> str:
     """The last lines of a log, indented."""
     try:
         with log.open("rb") as file:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import random
 import re
 import socket
 import sys
@@ -37,6 +38,8 @@ _CLAIM_PORT = 8473
 """Who listens there on a block's first address owns the block."""
 _ATTEMPTS = 256
 _RESERVED = 2
+_LOOPBACK = "127.0.0.1"
+_FREE_PORTS = range(20_000, 32_000)
 _UNPRIVILEGED = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 _RAISED = 10_000
 """Added to a port that this user may not listen on."""
@@ -180,11 +183,25 @@ def raised(known: Iterable[tuple[str, int]]) -> dict[tuple[str, int], tuple[str,
 
 
 def _to_free_ports(known: Mapping[tuple[str, int], None]) -> dict[tuple[str, int], tuple[str, int]]:
-    """A free port of 127.0.0.1 for each: all are bound at once, so that none is given twice."""
+    """A free port of 127.0.0.1 for each: all are bound at once, so that none is given twice.
+
+    None that the system gives to outgoing connections (from 32768 on Linux, 49152 on macOS): one
+    of those might take it before the server does.
+
+    Raises:
+        EngineError: too few are free.
+    """
+    candidates = random.sample(_FREE_PORTS, len(_FREE_PORTS))
     with contextlib.ExitStack() as held:
         moved = {}
         for one in known:
-            probe = held.enter_context(socket.socket())
-            probe.bind(("127.0.0.1", 0))
-            moved[one] = ("127.0.0.1", int(probe.getsockname()[1]))
+            while candidates:
+                probe = held.enter_context(socket.socket())
+                with contextlib.suppress(OSError):
+                    port = candidates.pop()
+                    probe.bind((_LOOPBACK, port))
+                    moved[one] = (_LOOPBACK, port)
+                    break
+            else:
+                raise EngineError("no free port of 127.0.0.1 is left", remedy="lab clean")
     return moved

@@ -20,7 +20,7 @@ from lab.engines.local.collected import Collector
 from lab.engines.local.collector.target import Target
 from lab.engines.local.down import take_down
 from lab.engines.local.driver import MODULE, LocalDriver
-from lab.engines.local.health import Health
+from lab.engines.local.health import Health, tail
 from lab.engines.local.layout import (
     API_PORT,
     DRIVER_PORT,
@@ -127,7 +127,11 @@ class BringUp:
         await supervisor.launch(PROXY, _proxy(self._folder, host, port), self._log(PROXY))
         self.handles.urls["toxiproxy"] = url = f"http://{host}:{port}"
         self.proxies = proxies = EmbeddedProxies(url)
-        await proxies.ready(_PROXY_ANSWERS_S)
+        try:
+            await proxies.ready(_PROXY_ANSWERS_S)
+        except EngineError as error:
+            log = tail(self._log(PROXY))
+            raise EngineError(f"{error.message}; its last lines of log:\n{log}") from error
         await proxies.create([self._spec(end) for end in self._deployment.ends])
         return proxies
 
