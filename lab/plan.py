@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 
 from lab.experiment import Design, Experiment
 from lab.topology import CLIENT, Link, Service, Topology
@@ -82,16 +83,16 @@ class Deployment:
         raise KeyError(name)
 
     def instances_of(self, target: str) -> list[Instance]:
-        """All instances, over all designs, of a service (`app`) or of one replica (`app-2`)."""
-        return [i for i in self.instances if target in (i.service.name, i.host)]
+        """All instances, over all designs, of `app`, of one replica (`app-2`), or like `app-*`."""
+        return [
+            instance
+            for instance in self.instances
+            if any(fnmatchcase(name, target) for name in (instance.service.name, instance.host))
+        ]
 
     def ends_of(self, target: str) -> list[LinkEnd]:
         """All link ends of `app -> db`, `app-1 -> db` or with a port, over all designs."""
         return [end for end in self.ends if _matches(end, target)]
-
-    def ends_between(self, one: str, other: str) -> list[LinkEnd]:
-        """All link ends between two services or replicas, whichever opens the connection."""
-        return self.ends_of(f"{one} -> {other}") + self.ends_of(f"{other} -> {one}")
 
     def ends_into(self, instance: Instance) -> list[LinkEnd]:
         """All link ends whose server is this instance."""

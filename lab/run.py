@@ -19,7 +19,7 @@ from lab.clock import Clock
 from lab.engines import Cluster, Driver, Engine, Traffic, Usage, Wanted
 from lab.errors import EngineError, LabError
 from lab.experiment import Experiment
-from lab.faults import Fault, Injection
+from lab.faults import Injection, refusal
 from lab.gathered import LAB_PART, Gathered, watched_metrics
 from lab.history import Op
 from lab.load.session import LoadSession
@@ -104,14 +104,8 @@ async def _inside(state: Gathered, cluster: Cluster, stop: asyncio.Event) -> Non
 def _refuse_unhostable(experiment: Experiment, cluster: Cluster) -> None:
     """Refuse, before any load, a fault that this engine cannot inject."""
     for scheduled in experiment.faults:
-        fault: Fault = scheduled.fault
-        for ability in fault.needs:
-            if not isinstance(cluster, ability):
-                raise EngineError(
-                    f"{fault.describe()}: instances of the {cluster.engine} engine "
-                    f"are not {ability.__name__.lower()}",
-                    remedy="choose another engine with --engine",
-                )
+        if why := refusal(scheduled.fault, cluster):
+            raise EngineError(why, remedy="choose another engine with --engine")
 
 
 async def _preflight(state: Gathered, cluster: Cluster) -> None:

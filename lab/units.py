@@ -1,4 +1,4 @@
-"""Quantities with written units: `500ms`, `100/s`, `1%`, `256MiB`.
+"""Quantities with written units: `500ms`, `100/s`, `1%`, `256MiB`, `200KB/s`.
 
 Inside the lab a duration is a float in seconds, a rate a float per second, a share a float in
 0..1 and a size an int in bytes. The annotated types at the end parse the written form at the
@@ -86,6 +86,22 @@ def parse_size(text: object) -> int:
     return int(float(match[1]) * _SIZE[match[2]])
 
 
+def parse_byte_rate(text: object) -> int:
+    """Bytes per second of `200KB/s`, `1MiB/s`.
+
+    Raises:
+        ValueError: no unit, an unknown unit, or not a rate of bytes at all.
+    """
+    written = str(text).strip()
+    size, slash, second = written.rpartition("/")
+    try:
+        if slash and second.strip() == "s":
+            return parse_size(size)
+    except ValueError:
+        pass
+    raise ValueError(f"`{written}` is not a rate of bytes: write a size per second, like 200KB/s")
+
+
 def format_duration(seconds: float) -> str:
     """The shortest usual form with three significant digits: `1.2 ms`, `350 ms`, `2.14 s`."""
     if seconds >= 0.9995:
@@ -111,6 +127,11 @@ def format_size(size: float) -> str:
         if size >= _SIZE[unit]:
             return f"{_three(size / _SIZE[unit])} {unit}"
     return f"{size:.0f} B"
+
+
+def format_byte_rate(bytes_per_s: float) -> str:
+    """`195 KiB/s`."""
+    return f"{format_size(bytes_per_s)}/s"
 
 
 def format_count(number: float) -> str:
@@ -142,3 +163,6 @@ Seconds = Annotated[float, _unless_parsed(parse_duration), _schema(_DURATION_PAT
 PerSecond = Annotated[float, _unless_parsed(parse_rate), _schema(rf"^{_NUMBER}/(s|m|h)$", "100/s")]
 Share = Annotated[float, _unless_parsed(parse_share), _schema(rf"^{_NUMBER}%$", "1%")]
 Bytes = Annotated[int, _unless_parsed(parse_size), _schema(rf"^{_NUMBER}([KMG]i?)?B$", "256MiB")]
+BytesPerSecond = Annotated[
+    int, _unless_parsed(parse_byte_rate), _schema(rf"^{_NUMBER}([KMG]i?)?B/s$", "200KB/s")
+]

@@ -28,12 +28,13 @@ _TIMING = ("during", "at", "for", "name")
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One field of a kind; `default` is "" where it must be written."""
+    """One field of a kind; `default` is "" where it must be written, or may be left out."""
 
     name: str
     what: str
     default: str
     description: str
+    required: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,9 @@ def as_markdown() -> str:
 
 
 def _kind(kind: type[Fault], schema: Mapping[str, Any]) -> Kind:
+    required = schema.get("required", ())
     settings = tuple(
-        Setting(name, _what(field), _default(field), field.get("description", ""))
+        Setting(name, _what(field), _default(field), field.get("description", ""), name in required)
         for name, field in schema["properties"].items()
         if name not in _TIMING
     )
@@ -108,9 +110,12 @@ def _what(field: Mapping[str, Any]) -> str:
     for mark, what in _PATTERNS.items():
         if mark in pattern:
             return what
-    return {"array": "list", "boolean": "`true` or `false`", "integer": "number"}.get(
-        field.get("type", ""), "name"
-    )
+    return {
+        "array": "list",
+        "boolean": "`true` or `false`",
+        "integer": "number",
+        "number": "number",
+    }.get(field.get("type", ""), "name")
 
 
 def _default(field: Mapping[str, Any]) -> str:
@@ -121,9 +126,10 @@ def _default(field: Mapping[str, Any]) -> str:
 
 
 def _example(name: str, schema: Mapping[str, Any]) -> str:
-    """The first example of everything that must be written."""
+    """The kind's own example, or the first one of everything that must be written."""
     required = [key for key in schema["properties"] if key in schema.get("required", ())]
     given = {key: schema["properties"][key].get("examples", ["…"])[0] for key in required}
+    given = schema.get("examples", [given])[0]
     inner = ", ".join(f"{key}: {_written(value)}" for key, value in given.items())
     return f"- {name}: {{{inner}}}"
 
@@ -149,7 +155,8 @@ def _page() -> Iterator[str]:
         yield "| setting | is | default | meaning |"
         yield "|---|---|---|---|"
         for one in kind.settings:
-            default = f"`{one.default}`" if one.default else "must be written"
+            left_out = "must be written" if one.required else "nothing"
+            default = f"`{one.default}`" if one.default else left_out
             yield f"| `{one.name}` | {one.what} | {default} | {one.description} |"
         yield ""
         yield f"*Proof*: {kind.proof} *Healing*: {kind.heal} *Engines*: {', '.join(kind.engines)}."

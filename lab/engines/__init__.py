@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 if TYPE_CHECKING:  # small processes of an engine start quicker without the whole language of files
     from lab.history import Sample
     from lab.plan import Deployment, Instance, LinkEnd
-    from lab.proxies import Proxies
+    from lab.proxies import Proxies, Stream, Way
 
 Say = Callable[[str], None]
 """Tells the person one line about progress."""
@@ -39,12 +39,34 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
+class Exchange:
+    """One longer try of a link: many bytes to the server or back, until the server closes.
+
+    `outcome`: as in `Probe`; `answered` means answers and then the end of the connection. `silent`
+    means no end in time, whatever came before. Times count from before connecting: `first_s` and
+    `last_s` those of the first and last byte of answers, `seconds` that of the end.
+    """
+
+    outcome: Literal["answered", "silent", "refused", "reset", "closed"]
+    seconds: float
+    sent_bytes: int
+    received_bytes: int
+    first_s: float | None
+    last_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class State:
-    """What the engine says of an instance: status `running`, `paused`, `exited` or `missing`."""
+    """What the engine says of an instance: status `running`, `paused`, `exited` or `missing`.
+
+    `started_s` is the Unix time at which its present, or last, life began: another one after
+    every start.
+    """
 
     status: str
     exit_code: int | None = None
     oom_killed: bool = False
+    started_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +85,14 @@ class Usage:
     cpu_s: float
     memory_bytes: int
     memory_peak_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much an instance may use: CPU in cores, memory in bytes; None is no limit."""
+
+    cpus: float | None
+    memory_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +148,12 @@ class Cluster(Protocol):
 
     async def probe(self, end: LinkEnd, timeout_s: float = 1.0) -> Probe:
         """Send a few harmless bytes through a link and wait for the first byte back."""
+        ...
+
+    async def exchange(
+        self, end: LinkEnd, stream: Stream, size_bytes: int, timeout_s: float
+    ) -> Exchange:
+        """Carry about so many harmless bytes over a link, to the server or back, and hang up."""
         ...
 
     async def http(
@@ -192,6 +228,51 @@ class Killable(Protocol):
 
 
 @runtime_checkable
+class Stoppable(Killable, Protocol):
+    """Instances can be asked to end, as a deploy or a scale-down does."""
+
+    async def stop(self, instance: Instance, grace_s: float) -> None:
+        """Send its stop signal, crash it if it has not ended in time, then make its links refuse.
+
+        Until it has ended the links stay open, so that it can answer what it has begun.
+        """
+        ...
+
+
+@runtime_checkable
+class Throttleable(Protocol):
+    """The CPU that instances may use can be changed while they run."""
+
+    async def limits(self, instance: Instance) -> Limits:
+        """What is in force now: the kernel's word where it can be read, else the engine's."""
+        ...
+
+    async def limit_cpus(self, instance: Instance, cpus: float | None) -> None:
+        """Let it use that many cores, or without a limit."""
+        ...
+
+
+@runtime_checkable
+class MemoryLimitable(Protocol):
+    """The memory that instances may use can be changed while they run; beyond it they are killed.
+
+    From a limit of the lab's until the topology's own is back, that death is no surprise.
+    """
+
+    async def limits(self, instance: Instance) -> Limits:
+        """What is in force now: the kernel's word where it can be read, else the engine's."""
+        ...
+
+    async def limit_memory(self, instance: Instance, memory_bytes: int | None) -> None:
+        """Let it use that many bytes, or without a limit.
+
+        Raises:
+            InjectionError: it uses more already, and this kernel does not take that.
+        """
+        ...
+
+
+@runtime_checkable
 class Pausable(Protocol):
     """Instances can be frozen whole; their kernel still completes TCP handshakes."""
 
@@ -205,15 +286,32 @@ class Pausable(Protocol):
 
 
 @runtime_checkable
+class Resettable(Protocol):
+    """Connections of a link that are open can be reset, idle ones as well."""
+
+    async def reset(self, ends: Sequence[LinkEnd]) -> None:
+        """Both of their ends see a reset at once; connections opened later are not touched."""
+        ...
+
+
+@runtime_checkable
 class Partitionable(Protocol):
     """Packets of a link can be dropped; established connections stall and go on after healing."""
 
-    async def cut(self, ends: Sequence[LinkEnd]) -> None:
-        """Drop every packet of these link ends, both ways; cutting a cut link changes nothing."""
+    async def cut(self, ends: Sequence[LinkEnd], way: Way = "both") -> None:
+        """Drop every packet of these link ends; cutting what is cut changes nothing.
+
+        One way: `upstream` drops what clients send, `downstream` what servers send. New
+        connections hang with either; those there are still carry bytes the other way.
+        """
         ...
 
-    async def mend(self, ends: Sequence[LinkEnd]) -> None:
-        """Stop dropping; mending a whole link changes nothing."""
+    async def mend(self, ends: Sequence[LinkEnd], way: Way = "both") -> None:
+        """Stop dropping; mending what is whole changes nothing, nor does the other way."""
+        ...
+
+    async def passing(self, end: LinkEnd, timeout_s: float = 1.0) -> frozenset[Stream]:
+        """The streams in which something sent now does arrive, past toxics and new connections."""
         ...
 
 

@@ -8,6 +8,9 @@ from collections.abc import Collection, Sequence
 from lab.engines import Cluster, Say
 from lab.errors import EngineError
 
+GONE = "its server is gone"
+"""Why an engine disables a proxy; a fault that refuses connections has a reason of its own."""
+
 
 async def residue(cluster: Cluster, cut: Collection[str], jobs: Collection[str]) -> list[str]:
     """What is not as it was when a cluster came up.

@@ -6,20 +6,49 @@ from collections.abc import Mapping
 from typing import Final
 
 from lab.faults.app_error import AppError
-from lab.faults.base import Fault, Observation
+from lab.faults.bandwidth import Bandwidth
+from lab.faults.base import Fault, Observation, refusal
 from lab.faults.blackhole import Blackhole
+from lab.faults.cpu_limit import CpuLimit
+from lab.faults.crash_loop import CrashLoop
+from lab.faults.flap import Flap
 from lab.faults.injection import Injection
 from lab.faults.kill import Kill
 from lab.faults.latency import Latency
+from lab.faults.limit_data import LimitData
+from lab.faults.memory_limit import MemoryLimit
 from lab.faults.partition import Partition
 from lab.faults.pause import Pause
 from lab.faults.refuse import Refuse
 from lab.faults.reset import Reset
+from lab.faults.restart import Restart
+from lab.faults.slicer import Slicer
+from lab.faults.slow_close import SlowClose
+from lab.faults.stop import Stop
 
 KINDS: Final[Mapping[str, type[Fault]]] = {
     fault.kind: fault
-    for fault in (AppError, Blackhole, Kill, Latency, Partition, Pause, Refuse, Reset)
+    for fault in (
+        AppError,
+        Bandwidth,
+        Blackhole,
+        CpuLimit,
+        CrashLoop,
+        Flap,
+        Kill,
+        Latency,
+        LimitData,
+        MemoryLimit,
+        Partition,
+        Pause,
+        Refuse,
+        Reset,
+        Restart,
+        Slicer,
+        SlowClose,
+        Stop,
+    )
 }
 """Every fault kind by its YAML word."""
 
-__all__ = ["KINDS", "Fault", "Injection", "Observation"]
+__all__ = ["KINDS", "Fault", "Injection", "Observation", "refusal"]

@@ -23,6 +23,9 @@ from lab.units import format_duration
 PROBE_TIMEOUT_S = 0.4
 """How long a probe waits before it calls a link silent; far above any healthy answer here."""
 
+LOOK_S = 1.2
+"""How long a look takes at most, with its probes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Observation:
@@ -49,6 +52,8 @@ class Fault(Model, ABC):
     kind: ClassVar[str]
     needs: ClassVar[tuple[type, ...]] = ()
     """Optional protocols of `lab.engines` that the cluster must offer."""
+    why_needed: ClassVar[str] = ""
+    """What these need of a machine, for the message that refuses the fault."""
 
     @abstractmethod
     def describe(self) -> str:
@@ -69,6 +74,11 @@ class Fault(Model, ABC):
     @abstractmethod
     async def observe(self, cluster: Cluster) -> Observation:
         """Look whether it is in effect on every target."""
+
+    @property
+    def look_s(self) -> float:
+        """How long a look takes at most when nothing is broken; so long before it is injected."""
+        return LOOK_S
 
     @property
     def permanent(self) -> bool:
@@ -93,9 +103,12 @@ class LinkFault(Fault):
 
 
 class ServiceFault(Fault):
-    """A fault of a service: all its replicas (`app`) or one (`app-2`), in every design."""
+    """A fault of a service: its replicas (`app`), one (`app-2`), some (`app-*`), in all designs."""
 
-    service: str = Field(description="the service, or one replica of it", examples=["app", "app-1"])
+    service: str = Field(
+        description="the service, one replica of it, or a pattern",
+        examples=["app", "app-1", "db-*"],
+    )
 
     def targets(self, deployment: Deployment) -> tuple[str, ...]:
         """The names of its instances."""
@@ -104,6 +117,18 @@ class ServiceFault(Fault):
     def instances(self, deployment: Deployment) -> list[Instance]:
         """Its instances over all designs."""
         return deployment.instances_of(self.service)
+
+
+def refusal(fault: Fault, cluster: Cluster) -> str:
+    """Why this cluster cannot host the fault; "" when it can."""
+    for ability in fault.needs:
+        if not isinstance(cluster, ability):
+            why = f" ({fault.why_needed})" if fault.why_needed else ""
+            return (
+                f"{fault.describe()}: instances of the {cluster.engine} engine "
+                f"are not {ability.__name__.lower()}{why}"
+            )
+    return ""
 
 
 async def probe_all(

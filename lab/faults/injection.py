@@ -19,9 +19,6 @@ from lab.experiment import ScheduledFault
 from lab.faults.base import Fault, Observation
 from lab.record import FaultRecord
 
-LOOK_AHEAD_S = 1.2
-"""The first look happens this long before injecting, so its probes are over by then."""
-
 HEAL_DEADLINE_S = 20.0
 """How long healing and its proof may take; starting a crashed database is the slowest of them."""
 
@@ -73,7 +70,7 @@ class Injection:
             HealError: it could not be healed, or not proved gone.
             InjectionError: it could not be injected (it was healed nevertheless).
         """
-        await self._sleep_until(self._scheduled.at_s - LOOK_AHEAD_S)
+        await self._sleep_until(self._scheduled.at_s - self._fault.look_s)
         before = await self._fault.observe(self._cluster)
         self._note("before", before=before.text)
         if before.in_effect:

@@ -31,7 +31,9 @@ class Refuse(LinkFault):
 
     async def _enable(self, cluster: Cluster, *, enabled: bool) -> None:
         ends = self.ends(cluster.deployment)
-        await asyncio.gather(*(cluster.proxies.set_enabled(e.proxy, enabled) for e in ends))
+        await asyncio.gather(
+            *(cluster.proxies.set_enabled(e.proxy, enabled, self.kind) for e in ends)
+        )
 
     async def observe(self, cluster: Cluster) -> Observation:
         """In effect when connecting is refused."""

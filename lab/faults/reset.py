@@ -1,54 +1,43 @@
-"""`reset`: connections over a link are reset as soon as they carry a byte (`reset_peer` toxic).
+"""`reset`: connections over a link are reset, those that are open and those that come.
 
-What a crashed peer or a firewall that lost its state looks like: "connection reset by peer".
-Toxiproxy resets only connections opened after the toxic was added (`SetLinger(0)` is set at their
-start), so injecting first closes the ones that are open.
+What a crashed peer or a firewall that lost its state looks like: "connection reset by peer". Open
+connections are reset at once, idle ones as well; new ones as soon as they carry a byte (Toxiproxy's
+`reset_peer` toxic). On Docker the kernel resets the open ones (SOCK_DESTROY); where it cannot, they
+are closed when they next carry a byte.
 """
 
 from __future__ import annotations
 
-import asyncio
 from typing import ClassVar
 
-from lab.engines import Cluster
-from lab.faults.base import LinkFault, Observation, probe_all, summary
-from lab.plan import LinkEnd
+from lab.engines import Cluster, Resettable
+from lab.faults.base import Observation, probe_all, summary
+from lab.faults.toxic import ToxicFault
 from lab.proxies import Toxic
 
-_TOXIC = Toxic("lab-reset", "reset_peer", "upstream", {"timeout": 0})
 
-
-class Reset(LinkFault):
-    """Connections over a link are reset; ones that were open are closed first."""
+class Reset(ToxicFault):
+    """Connections over a link are reset, open ones at once, new ones with their first byte."""
 
     kind: ClassVar[str] = "reset"
+    needs: ClassVar[tuple[type, ...]] = (Resettable,)
 
     def describe(self) -> str:
         """`connections reset on app -> db`."""
         return f"connections reset on {self.link}"
 
-    async def inject(self, cluster: Cluster) -> None:
-        """Close what is open, reset what comes."""
-        await asyncio.gather(*(_reset(cluster, end) for end in self.ends(cluster.deployment)))
+    def toxics(self) -> tuple[Toxic, ...]:
+        """One for both sides; it acts on the first byte of a request."""
+        return (Toxic("lab-reset", "reset_peer", "upstream", {"timeout": 0}),)
 
-    async def heal(self, cluster: Cluster) -> None:
-        """Let connections live again."""
-        ends = self.ends(cluster.deployment)
-        await asyncio.gather(*(_restore(cluster, end) for end in ends))
+    async def inject(self, cluster: Cluster) -> None:
+        """Reset what comes, then what is open."""
+        assert isinstance(cluster, Resettable)  # noqa: S101 - `needs` was checked before
+        await super().inject(cluster)
+        await cluster.reset(self.ends(cluster.deployment))
 
     async def observe(self, cluster: Cluster) -> Observation:
         """In effect when a connection is reset before it answers."""
         probes = await probe_all(cluster, self.ends(cluster.deployment))
         cut_off = (probe.outcome in ("reset", "closed") for probe in probes)
         return Observation.of(cut_off, summary(probes))
-
-
-async def _reset(cluster: Cluster, end: LinkEnd) -> None:
-    await cluster.proxies.set_enabled(end.proxy, False)
-    await cluster.proxies.add(end.proxy, _TOXIC)
-    await cluster.proxies.set_enabled(end.proxy, True)
-
-
-async def _restore(cluster: Cluster, end: LinkEnd) -> None:
-    await cluster.proxies.remove(end.proxy, _TOXIC.name)
-    await cluster.proxies.set_enabled(end.proxy, True)

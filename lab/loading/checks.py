@@ -7,14 +7,16 @@ value it is in.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
 from lab.claims import Claim, Moment, Window
 from lab.experiment import Design, Phase, ScheduledFault
 from lab.loading.hints import did_you_mean
+from lab.plan import Deployment, deploy_topology
 from lab.sentences import Expression
 from lab.topology import CLIENT, Service, Topology
 
@@ -129,6 +131,10 @@ def _moments_mistakes(start: Moment, end: Moment, names: Names) -> Iterator[Mist
         yield Mistake(message, f"it ends at {names.phases[-1].end_s:g} s")
 
 
+_TOGETHER_S = 1e-6
+"""Faults that overlap for less than this follow each other."""
+
+
 class Targets:
     """What faults may break: services, replicas and links over all designs."""
 
@@ -137,7 +143,9 @@ class Targets:
         self.services: dict[str, None] = {}
         self.links: dict[str, None] = {}
         self._ports: dict[tuple[str, str], set[str]] = {}
+        self._deployments: list[Deployment] = []
         for topology, replicas in topologies:
+            self._deployments.append(deploy_topology(_with_replicas(topology, replicas)))
             hosts = {s.name: _hosts(s, replicas) for s in topology.services.values()}
             self.services |= dict.fromkeys(host for group in hosts.values() for host in group)
             for link in topology.all_links:
@@ -155,9 +163,36 @@ class Targets:
             if name == "link" and isinstance(value, str):
                 yield from ((name, mistake) for mistake in self._link(value))
             elif name == "service" and isinstance(value, str):
-                yield from ((name, mistake) for mistake in self._service(value))
+                found = self._service(value) if value == CLIENT else self._member(value)
+                yield from ((name, mistake) for mistake in found)
             elif name == "between" and isinstance(value, tuple | list):
                 yield from ((name, mistake) for mistake in self._between(*map(str, value)))
+        for name in ("groups", "isolate", "ring"):
+            members = list(_flat(getattr(fault, name, None)))
+            yield from ((name, mistake) for m in members for mistake in self._member(m))
+            if members and all(self._meant(m) for m in members) and not self._hits(fault):
+                every = f"the links are: {', '.join(self.links)}"
+                yield name, Mistake("no link is cut by that, so nothing would happen", every)
+
+    def overlap(self, one: ScheduledFault, other: ScheduledFault) -> Mistake | None:
+        """Two faults of one kind at one place and time: neither could heal without the other."""
+        together_s = min(one.until_s, other.until_s) - max(one.at_s, other.at_s)
+        if type(one.fault) is not type(other.fault) or together_s <= _TOGETHER_S:
+            return None
+        shared = self._places(one.fault) & self._places(other.fault)
+        if not shared:
+            return None
+        target = min(shared)[0].rpartition("/")[2]
+        message = f"`{one.name}` is on {target} at that time too, and healing one heals both"
+        return Mistake(message, "let one begin after the other has ended")
+
+    def _places(self, fault: Any) -> set[tuple[str, str]]:
+        """What it breaks, in which directions."""
+        stream = getattr(fault, "stream", "both")
+        streams = ("upstream", "downstream") if stream == "both" else (stream,)
+        targets = getattr(fault, "targets", lambda _: ())
+        names = {name for d in self._deployments for name in targets(d)}
+        return {(name, way) for name in names for way in streams}
 
     def _link(self, text: str) -> Iterator[Mistake]:
         client, arrow, rest = (part.strip() for part in text.partition("->"))
@@ -180,12 +215,27 @@ class Targets:
             yield Mistake(f"there is no service `{name}`", did_you_mean(name, self.services), name)
 
     def _between(self, one: str, other: str) -> Iterator[Mistake]:
-        unknown = [side for side in (one, other) if side not in (*self.services, CLIENT)]
-        for side in unknown:
-            yield from self._service(side)
-        if not unknown and (one, other) not in self._ports and (other, one) not in self._ports:
+        ones, others = self._meant(one), self._meant(other)
+        yield from (*self._member(one), *self._member(other))
+        pairs = [(a, b) for a in ones for b in others]
+        if pairs and not any(pair in self._ports or pair[::-1] in self._ports for pair in pairs):
             message = f"nothing connects `{one}` and `{other}`"
             yield Mistake(message, f"the links are: {', '.join(self.links)}")
+
+    def _member(self, name: str) -> Iterator[Mistake]:
+        if not self._meant(name):
+            yield from self._service(name)
+
+    def _meant(self, member: str) -> list[str]:
+        """The services and replicas that a member or a pattern means, or the client."""
+        if member in (*self.services, CLIENT):
+            return [member]
+        return [name for name in self.services if fnmatchcase(name, member)]
+
+    def _hits(self, fault: BaseModel) -> bool:
+        """Whether a fault breaks anything in any design."""
+        targets = getattr(fault, "targets", None)
+        return targets is None or any(targets(deployment) for deployment in self._deployments)
 
     def _links_hint(self, client: str, server: str) -> str:
         every = f"the links are: {', '.join(self.links)}"
@@ -193,6 +243,21 @@ class Targets:
             return f"did you mean `{server} -> {client}`? {every}"
         near = did_you_mean(f"{client} -> {server}", self.links)
         return f"{near} {every}" if near.startswith("did") else every
+
+
+def _flat(value: object) -> Iterator[str]:
+    """The names in a name, a list of them, or a list of lists."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, tuple | list):
+        for part in value:
+            yield from _flat(part)
+
+
+def _with_replicas(topology: Topology, replicas: Mapping[str, int]) -> Topology:
+    counts = {s.name: replicas.get(s.name, s.replicas) for s in topology.services.values()}
+    services = {n: replace(s, replicas=counts[n]) for n, s in topology.services.items()}
+    return replace(topology, services=services)
 
 
 def _hosts(service: Service, replicas: Mapping[str, int]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -251,6 +252,11 @@ class _Loader:
         for fault in faults:
             for field, mistake in targets.mistakes(fault.model) if fault.model else ():
                 self._note((*fault.path, field), mistake)
+        for one, other in itertools.combinations(faults, 2):
+            if one.scheduled and other.scheduled:
+                clash = targets.overlap(one.scheduled, other.scheduled)
+                if clash:
+                    self._note(other.path, clash, key=True)
 
     def _names(
         self,

@@ -11,6 +11,12 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 Stream = Literal["upstream", "downstream"]
+Way = Literal["both", "upstream", "downstream"]
+
+
+def streams(way: Way) -> frozenset[Stream]:
+    """The streams that a way means."""
+    return frozenset({"upstream", "downstream"} if way == "both" else {way})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +65,11 @@ class Proxies(Protocol):
         """
         ...
 
-    async def set_enabled(self, proxy: str, enabled: bool) -> None:  # noqa: FBT001
-        """A disabled proxy refuses connections and closes the ones it has."""
+    async def set_enabled(self, proxy: str, enabled: bool, why: str = "") -> None:  # noqa: FBT001
+        """A disabled proxy refuses connections and closes the ones it has.
+
+        It stays disabled for as long as anybody has a reason to: enabling takes back one's own.
+        """
         ...
 
     async def toxics(self) -> dict[str, list[Toxic]]:

@@ -30,6 +30,7 @@ from lab.proxies import ProxySpec, Toxic
 DEADLINE_S = 2.0
 _THREADS = 16
 _RETRY_S = 0.02
+_EDIT = "an edit"
 
 T = TypeVar("T")
 Stalled = Callable[[str], Awaitable[bool]]
@@ -101,6 +102,8 @@ class ToxiproxyClient:
         self._server = _Server(url, deadline_s)
         self._stalled = stalled
         self._specs: dict[str, ProxySpec] = {}
+        self._disabled_for: dict[str, set[str]] = {}
+        self._enforcing: dict[str, asyncio.Lock] = {}
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="toxiproxy")
 
     async def version(self) -> str:
@@ -173,11 +176,26 @@ class ToxiproxyClient:
                 proxy, f"removing {toxic}", lambda: self._proxy(proxy).destroy_toxic(toxic)
             )
 
-    async def set_enabled(self, proxy: str, enabled: bool) -> None:  # noqa: FBT001 - as the protocol
-        """A disabled proxy refuses connections and closes the ones it has."""
+    async def set_enabled(self, proxy: str, enabled: bool, why: str = "") -> None:  # noqa: FBT001 - as the protocol
+        """A disabled proxy refuses connections and closes the ones it has.
+
+        It stays disabled for as long as anybody has a reason to: enabling takes back one's own.
+        """
+        reasons = self._disabled_for.setdefault(proxy, set())
+        if enabled:
+            reasons.discard(why)
+        else:
+            reasons.add(why)
+        await self._enforce(proxy)
+
+    async def _enforce(self, proxy: str) -> None:
+        """Make the server do what the reasons say, one order after the other."""
         library = self._proxy(proxy)
-        what = f"{'enabling' if enabled else 'disabling'} {proxy}"
-        await self._call(what, library.enable if enabled else library.disable)
+        async with self._enforcing.setdefault(proxy, asyncio.Lock()):
+            if self._disabled_for.get(proxy):
+                await self._call(f"disabling {proxy}", library.disable)
+            else:
+                await self._call(f"enabling {proxy}", library.enable)
 
     async def toxics(self) -> dict[str, list[Toxic]]:
         """All toxics in force, by proxy; proxies without any are left out."""
@@ -201,11 +219,11 @@ class ToxiproxyClient:
         if self._stalled is None or not await self._stalled(proxy):
             await self._call(f"{what} on {proxy}", edit)
             return
-        await self.set_enabled(proxy, enabled=False)
+        await self.set_enabled(proxy, enabled=False, why=_EDIT)
         try:
             await self._call(f"{what} on {proxy}", edit)
         finally:
-            await self.set_enabled(proxy, enabled=True)
+            await self.set_enabled(proxy, enabled=True, why=_EDIT)
 
     async def _toxics_of(self, proxy: str) -> list[Toxic]:
         found = await self._call(f"toxics of {proxy}", self._proxy(proxy).toxics)

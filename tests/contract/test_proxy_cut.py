@@ -10,7 +10,6 @@ import time
 import pytest
 import pytest_asyncio
 
-from lab.engines.docker import agent
 from lab.errors import EngineError
 from lab.proxies import ProxySpec, Toxic, greetings
 from lab.proxies.embedded.control import EmbeddedProxies
@@ -329,12 +328,6 @@ async def test_what_a_probe_says_depends_on_the_port(
     async with serving(listen) as peer:
         assert (await proxies.probe(server.link(peer.port).name, 1.0, port)).outcome == "answered"
     assert said == [greetings.greeting(port)]
-
-
-def test_both_engines_say_the_same():
-    """The Docker engine's agent is one file of the standard library and keeps its own copy."""
-    assert agent.GREETINGS == greetings.GREETINGS
-    assert agent.HTTP_GREETING == greetings.HTTP_GREETING
 
 
 async def test_it_ends_with_its_owner(tmp_path):

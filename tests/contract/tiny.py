@@ -34,6 +34,7 @@ def ask(connection):
         connection.request('GET', '/')
         text = connection.getresponse().read().decode()
     except Exception as error:
+        connection.close()
         return json.dumps({'error': type(error).__name__, 'ms': (time.monotonic() - began) * 1e3})
     return json.dumps({'text': text, 'ms': (time.monotonic() - began) * 1e3})
 def new(host, timeout):

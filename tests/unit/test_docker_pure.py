@@ -131,11 +131,8 @@ def test_what_a_service_asks_for_is_what_docker_is_told() -> None:
     assert (config["Image"], config["Cmd"], config["Env"]) == ("sha256:1", ["run", "it"], ["A=1"])
     assert (config["User"], config["StopSignal"]) == ("nobody", "SIGINT")
     assert "Entrypoint" not in config
-    assert (host["NanoCpus"], host["Memory"], host["MemorySwap"]) == (
-        500_000_000,
-        64 << 20,
-        64 << 20,
-    )
+    assert (host["CpuQuota"], host["CpuPeriod"]) == (50_000, 100_000)
+    assert (host["Memory"], host["MemorySwap"]) == (64 << 20, 64 << 20)
     assert host["RestartPolicy"] == {"Name": "on-failure", "MaximumRetryCount": 3}
     assert host["Tmpfs"] == {"/tmp": "size=1m"}
     assert [mount["Target"] for mount in host["Mounts"]] == ["/data", "/cache"]
@@ -215,8 +212,9 @@ def test_scrape_targets_carry_the_labels_that_samples_are_found_by() -> None:
 
 def test_drop_rules_are_read_back_from_what_the_kernel_says() -> None:
     """Those for real traffic count, those for probes (through `lo`) do not."""
-    rules = agent.drop_rules("198.18.7.130")
-    assert len(rules) == 4
+    ways = [agent.drop_rules("198.18.7.130", way) for way in ("upstream", "downstream")]
+    rules = [rule for way in ways for rule in way]
+    assert len(set(rules)) == 4
     saved = [f"[3:180] {rule}" for rule in rules] + ["[7:420] -A INPUT -d 198.18.7.131/32 ! -i lo"]
     found = [m.groupdict() for m in agent.RULE.finditer("\n".join(saved))]
     assert [(m["address"], m["target"]) for m in found] == [

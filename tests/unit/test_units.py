@@ -44,6 +44,19 @@ def test_a_share_beyond_all_is_refused(text):
         units.parse_share(text)
 
 
+def test_rates_of_bytes_are_read_per_second():
+    """A size and a second, and nothing else."""
+    assert units.parse_byte_rate("200KB/s") == 200_000
+    assert units.parse_byte_rate("1 MiB / s") == 2**20
+
+
+@pytest.mark.parametrize("text", ["200KB", "200/s", "200KB/m", "200kb/s", "/s", "1Mbit/s", ""])
+def test_a_rate_of_bytes_without_its_units_is_refused(text):
+    """Bits are not bytes, and minutes are not seconds."""
+    with pytest.raises(ValueError, match="not a rate of bytes"):
+        units.parse_byte_rate(text)
+
+
 def test_sizes_know_both_kinds_of_thousand():
     """KiB is 1024 and KB is 1000."""
     assert units.parse_size("64KiB") == 65536

@@ -22,7 +22,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,19 +31,18 @@ LISTEN_RETRY_S = 0.03
 ZERO_WINDOW = 4  # the timer that is pending while the peer's window is zero
 FULL_BYTES = 1 << 16
 
-# Rules that drop, by the chain of the kernel that leads to them.
+# Rules that drop, by the chain of the kernel that leads to them. A link's packets come in from
+# its client (upstream) and go out to it (downstream).
 CUTS = {"INPUT": "LAB-CUT-IN", "OUTPUT": "LAB-CUT-OUT"}
 EMPTY = [f":{cut} - [0:0]" for cut in CUTS.values()]
+DROPS = {"upstream": ("INPUT", "d", "-i"), "downstream": ("OUTPUT", "s", "-o")}
+# Links that take no new connections: a chain that every first packet of one goes through.
+SHUT = "LAB-SHUT"
+SHUT_EMPTY = f":{SHUT} - [0:0]"
 RULE = re.compile(
     r"\[(?P<packets>\d+):(?P<bytes>\d+)\] -A (?:INPUT|OUTPUT|LAB-CUT-IN|LAB-CUT-OUT)"
     r" -[ds] (?P<address>[\d.]+)/32(?P<real> ! -[io] lo)(?: -j (?P<target>DROP))?"
 )
-
-# Harmless first bytes that make a server answer: PostgreSQL's SSLRequest (protocol docs, "Message
-# Formats"), Redis's PING, and a plain HTTP request for everything else. That one does not ask for
-# the connection to be closed: then even a swallowed answer would end the silence.
-GREETINGS = {5432: bytes([0, 0, 0, 8, 4, 210, 22, 47]), 6379: b"PING\r\n"}
-HTTP_GREETING = b"GET /healthz HTTP/1.1\r\nHost: lab\r\nUser-Agent: chaos-lab\r\n\r\n"
 
 
 class OrderError(Exception):
@@ -59,7 +58,8 @@ class Agent:
     def __init__(self) -> None:
         self._variant: str | None = None  # which iptables this kernel understands
         self._accounted: list[str] = []
-        self._cut: set[str] = set()
+        self._cut: set[tuple[str, str]] = set()  # address, stream
+        self._shut: set[str] = set()
         self._dropped: dict[str, int] = {}  # by rules that are gone, by address
         self._changing = asyncio.Lock()
         self._exposition = ""
@@ -79,6 +79,7 @@ class Agent:
         Probes made here pass through `lo`; they are not traffic and do not count.
         """
         lines = [*EMPTY, *(f"-A {chain} -j {cut}" for chain, cut in CUTS.items())]
+        lines += [SHUT_EMPTY, f"-A INPUT -p tcp --syn -j {SHUT}"]
         for address in addresses:
             lines.append(f"-A INPUT -d {address}/32 ! -i lo")
             lines.append(f"-A OUTPUT -s {address}/32 ! -o lo")
@@ -95,27 +96,48 @@ class Agent:
                 return {"iptables": variant}
         raise OrderError("; ".join(troubles))
 
-    async def cut(self, addresses: Sequence[str]) -> None:
-        """Drop every packet of these addresses."""
+    async def cut(self, addresses: Sequence[str], way: str = "both") -> None:
+        """Drop every packet of these addresses that goes that way."""
         async with self._changing:
-            new = [address for address in addresses if address not in self._cut]
+            new = cuts_of(addresses, way) - self._cut
             if new:
-                await self._restore([rule for address in new for rule in drop_rules(address)])
-                self._cut.update(new)
+                await self._restore([rule for cut in sorted(new) for rule in drop_rules(*cut)])
+                self._cut |= new
 
-    async def mend(self, addresses: Sequence[str]) -> None:
-        """Drop nothing of these addresses.
+    async def mend(self, addresses: Sequence[str], way: str = "both") -> None:
+        """Drop nothing of these addresses that goes that way.
 
         The rules of all others are written anew, at once, so that nothing can be left behind.
         """
         async with self._changing:
-            if self._cut & set(addresses):
+            gone = self._cut & cuts_of(addresses, way)
+            if gone:
                 now = await self.traffic()
                 self._dropped = {address: counts[2] for address, counts in now.items()}
-                rest = self._cut - set(addresses)
-                rules = [rule for address in sorted(rest) for rule in drop_rules(address)]
+                rest = self._cut - gone
+                rules = [rule for cut in sorted(rest) for rule in drop_rules(*cut)]
                 await self._restore([*EMPTY, *rules])
                 self._cut = rest
+
+    async def shut(self, addresses: Sequence[str]) -> None:
+        """Refuse new connections to these addresses; those that are open go on."""
+        async with self._changing:
+            await self._refuse_at(self._shut | set(addresses))
+
+    async def unshut(self, addresses: Sequence[str]) -> None:
+        """Take new connections again."""
+        async with self._changing:
+            await self._refuse_at(self._shut - set(addresses))
+
+    async def _refuse_at(self, addresses: set[str]) -> None:
+        """Under the lock: orders come side by side, and none may undo another's."""
+        if addresses != self._shut:
+            rules = (
+                f"-A {SHUT} -d {address}/32 -p tcp -j REJECT --reject-with tcp-reset"
+                for address in sorted(addresses)
+            )
+            await self._restore([SHUT_EMPTY, *rules])
+            self._shut = addresses
 
     async def cuts(self) -> list[str]:
         """Addresses with a rule that drops, as the kernel has it."""
@@ -135,6 +157,24 @@ class Agent:
                 count[1] += int(match["bytes"])
         return counts
 
+    async def passes(self, address: str, timeout_s: float) -> dict[str, bool]:
+        """Whether a datagram to this address arrives (upstream), and one from it (downstream).
+
+        No connection is needed for that, so one direction alone can be told.
+        """
+        loop = asyncio.get_running_loop()
+
+        async def arrives(sender: socket.socket, receiver: socket.socket) -> bool:
+            with contextlib.suppress(TimeoutError, PermissionError):  # refused: dropped on sending
+                async with asyncio.timeout(timeout_s):
+                    await loop.sock_sendto(sender, b"lab", receiver.getsockname())
+                    return await loop.sock_recv(receiver, 16) == b"lab"
+            return False
+
+        with datagrams(self._own or "127.0.0.1") as own, datagrams(address) as link:
+            up, down = await asyncio.gather(arrives(own, link), arrives(link, own))
+        return {"upstream": up, "downstream": down}
+
     async def stalled(self, link: str, upstream: str) -> bool:
         """Whether a connection at these `address:port` waits for a peer that does not read.
 
@@ -144,8 +184,45 @@ class Agent:
         rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]  # noqa: ASYNC240
         return any(ends & {row[1], row[2]} and is_stalled(row) for row in rows)
 
-    async def probe(self, address: str, port: int, timeout_s: float) -> dict[str, Any]:
-        """One try of a link: connect, say something harmless, wait for the first byte."""
+    async def reset(self, addresses: Sequence[str]) -> None:
+        """Reset the connections that are open at these addresses, where the kernel can do that."""
+        of = " or ".join(f"src {address}" for address in addresses)
+        if of:
+            await run(["ss", "-K", "-H", "-tn", *of.split()])
+
+    async def probe(self, address: str, port: int, text: str, timeout_s: float) -> dict[str, Any]:
+        """One try of a link: connect, say this (a character a byte), wait for the first byte."""
+
+        async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+            writer.write(text.encode("latin-1"))
+            return bool(await reader.read(1))
+
+        return await self._tried(address, port, timeout_s, ask)
+
+    async def exchange(
+        self, address: str, port: int, saying: Sequence[tuple[str, int]], timeout_s: float
+    ) -> dict[str, Any]:
+        """A longer try of a link: say all of it and listen until the server closes."""
+        text = b"".join(part.encode("latin-1") * times for part, times in saying)
+        began_s = time.monotonic()
+        pieces: list[tuple[float, int]] = []  # when, and how many bytes
+
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+            writer.write(text)
+            while data := await reader.read(1 << 16):
+                pieces.append((time.monotonic() - began_s, len(data)))
+            return bool(pieces)
+
+        tried = await self._tried(address, port, timeout_s, talk)
+        del tried["connect_s"]
+        first_s, last_s = (pieces[0][0], pieces[-1][0]) if pieces else (None, None)
+        counts = {"sent_bytes": len(text), "received_bytes": sum(size for _, size in pieces)}
+        return tried | counts | {"first_s": first_s, "last_s": last_s}
+
+    async def _tried(
+        self, address: str, port: int, timeout_s: float, talk: Callable[..., Awaitable[bool]]
+    ) -> dict[str, Any]:
+        """How a connection went on which `talk` says whether there was an answer."""
         began_s = time.monotonic()
         outcome, connect_s, writer = "silent", None, None
         local = (self._own, 0) if self._own else None
@@ -153,8 +230,7 @@ class Agent:
             async with asyncio.timeout(timeout_s):
                 reader, writer = await asyncio.open_connection(address, port, local_addr=local)
                 connect_s = time.monotonic() - began_s
-                writer.write(GREETINGS.get(port, HTTP_GREETING))
-                outcome = "answered" if await reader.read(1) else "closed"
+                outcome = "answered" if await talk(reader, writer) else "closed"
         except TimeoutError:
             pass
         except ConnectionRefusedError:
@@ -249,17 +325,30 @@ class Agent:
         return self._variant
 
 
-def drop_rules(address: str) -> list[str]:
-    """Rules that drop both directions.
+def cuts_of(addresses: Iterable[str], way: str) -> set[tuple[str, str]]:
+    """What is cut of these addresses: each with the streams that a way means."""
+    return {(address, s) for address in addresses for s in DROPS if way in ("both", s)}
+
+
+def drop_rules(address: str, stream: str) -> list[str]:
+    """Rules that drop one direction.
 
     Packets of probes from here (through `lo`) have rules of their own, so that they do not count
     as dropped traffic.
     """
+    chain, side, way = DROPS[stream]
     return [
         f"-A {CUTS[chain]} -{side} {address}/32 {device} -j DROP"
-        for chain, side, way in (("INPUT", "d", "-i"), ("OUTPUT", "s", "-o"))
         for device in (f"! {way} lo", f"{way} lo")
     ]
+
+
+def datagrams(address: str) -> socket.socket:
+    """A socket for datagrams at any port of an address."""
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.settimeout(0)
+    made.bind((address, 0))
+    return made
 
 
 def hexed(endpoint: str) -> str:

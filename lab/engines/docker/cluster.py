@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from docker.errors import NotFound
 
-from lab.engines import Bypasses, Driver, Probe, State, Traffic, Usage
+from lab.engines import Bypasses, Driver, Exchange, Limits, Probe, State, Traffic, Usage
 from lab.engines.docker.daemon import Daemon
 from lab.engines.docker.deaths import Deaths
 from lab.engines.docker.driver_channel import DockerDriver
+from lab.engines.docker.ending import ask_to_end, crash
 from lab.engines.docker.hands import Agent
 from lab.engines.docker.health import Health
 from lab.engines.docker.layout import Layout
+from lab.engines.docker.limits import changed, read, set_cpus, set_memory
 from lab.engines.docker.prometheus import Prometheus
 from lab.engines.docker.usage import UsageMeter
-from lab.engines.remains import residue
+from lab.engines.remains import GONE, residue
 from lab.errors import EngineError, UsageError
 from lab.history import Sample
 from lab.plan import Deployment, Instance, LinkEnd
-from lab.proxies import Proxies
+from lab.proxies import Proxies, Stream, Way, streams
+from lab.proxies.greetings import conversation, greeting
 
 _HTTP_TIMEOUT_S = 10.0
 
@@ -41,7 +47,7 @@ class Handles:
 
 
 class DockerCluster:
-    """`lab.engines.Cluster`, and `Killable`, `Pausable` and `Partitionable` as well."""
+    """`lab.engines.Cluster`, with every optional ability."""
 
     engine = "docker"
 
@@ -70,6 +76,8 @@ class DockerCluster:
         self._meter = UsageMeter(daemon)
         self._deaths: Deaths | None = None
         self._following: set[asyncio.Task[None]] = set()
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """Ending and starting one instance takes turns: faults that meet on it undo nothing."""
 
     async def watch(self) -> None:
         """From now on, notice instances that end by themselves."""
@@ -95,9 +103,26 @@ class DockerCluster:
     async def probe(self, end: LinkEnd, timeout_s: float = 1.0) -> Probe:
         """One try of a link, made beside its proxy: toxics and packet rules both show."""
         answer = await self._agent.order(
-            "probe", address=self._address(end), port=end.link.port, timeout_s=timeout_s
+            "probe",
+            address=self._address(end),
+            port=end.link.port,
+            text=greeting(end.link.port).decode("latin-1"),
+            timeout_s=timeout_s,
         )
         return Probe(answer["outcome"], answer["seconds"], answer["connect_s"])
+
+    async def exchange(
+        self, end: LinkEnd, stream: Stream, size_bytes: int, timeout_s: float
+    ) -> Exchange:
+        """A longer try of a link, made beside its proxy."""
+        answer = await self._agent.order(
+            "exchange",
+            address=self._address(end),
+            port=end.link.port,
+            saying=conversation(end.link.port, stream, size_bytes),
+            timeout_s=timeout_s,
+        )
+        return Exchange(**answer)
 
     async def http(
         self, instance: Instance, method: str, path: str, body: str | None = None
@@ -128,7 +153,8 @@ class DockerCluster:
             raise
         state = found["State"]
         status = state["Status"] if state["Status"] in ("running", "paused") else "exited"
-        return State(status, state.get("ExitCode"), bool(state.get("OOMKilled")))
+        started_s = datetime.fromisoformat(state["StartedAt"]).timestamp()
+        return State(status, state.get("ExitCode"), bool(state.get("OOMKilled")), started_s)
 
     async def traffic(self) -> dict[str, Traffic]:
         """Counted by packet rules on the links' addresses."""
@@ -170,7 +196,8 @@ class DockerCluster:
         """What is not as it was when the cluster came up."""
         dropped = await self._agent.order("cuts")
         cut = {end.name for end in self.deployment.ends if self._address(end) in dropped}
-        return await residue(self, cut, self._handles.jobs)
+        limited = await changed(self._daemon, self.deployment.instances, self._handles.containers)
+        return [*await residue(self, cut, self._handles.jobs), *limited]
 
     async def bypasses(self) -> Bypasses | None:
         """A client finds only its links' addresses in its hosts file: nobody looks."""
@@ -191,6 +218,10 @@ class DockerCluster:
 
         They accept before they dial, so a dead server would look alive without that.
         """
+        async with self._turns[instance.name]:
+            await self._kill(instance)
+
+    async def _kill(self, instance: Instance) -> None:
         container = self._handles.containers[instance.name]
         if self._deaths:
             self._deaths.expected.add(instance.name)
@@ -200,15 +231,42 @@ class DockerCluster:
         if state.status in ("running", "paused"):
             await self._meter.remember(container)
             await asyncio.gather(
-                self._daemon.call(self._daemon.api.kill, container),
+                crash(self._daemon, container),
                 self._accept(instance, enabled=False),
             )
 
+    async def stop(self, instance: Instance, grace_s: float) -> None:
+        """Send its stop signal, and SIGKILL if it has not ended in time.
+
+        From the signal on its links take no new connections, as a listener that drains does not.
+        Their proxies must not: one that dials an address that has gone does nothing else.
+        """
+        async with self._turns[instance.name]:
+            await self._stop(instance, grace_s)
+
+    async def _stop(self, instance: Instance, grace_s: float) -> None:
+        if self._deaths:
+            self._deaths.expected.add(instance.name)
+        try:
+            await self._shut(instance, "shut")
+            await self._ask_to_end(instance, grace_s)
+        finally:
+            try:
+                await self._kill(instance)
+                await self._accept(instance, enabled=False)
+            finally:
+                await self._shut(instance, "unshut")
+
     async def start(self, instance: Instance) -> None:
         """Start it, wait until it is ready, then let the links into it accept again."""
+        async with self._turns[instance.name]:
+            await self._start(instance)
+
+    async def _start(self, instance: Instance) -> None:
         container = self._handles.containers[instance.name]
         await self._daemon.call(self._daemon.api.start, container)
         await self._health.ready(instance, container)
+        await self._shut(instance, "unshut")
         await self._accept(instance, enabled=True)
         if self._deaths:
             self._deaths.expected.discard(instance.name)
@@ -225,20 +283,59 @@ class DockerCluster:
                 self._daemon.api.unpause, self._handles.containers[instance.name]
             )
 
-    async def cut(self, ends: Sequence[LinkEnd]) -> None:
-        """Drop every packet of these link ends, both ways."""
-        await self._agent.order("cut", addresses=[self._address(end) for end in ends])
+    async def reset(self, ends: Sequence[LinkEnd]) -> None:
+        """Reset the connections that are open; toxics reset only those that carry a byte."""
+        await self._agent.order("reset", addresses=[self._address(end) for end in ends])
 
-    async def mend(self, ends: Sequence[LinkEnd]) -> None:
+    async def cut(self, ends: Sequence[LinkEnd], way: Way = "both") -> None:
+        """Drop every packet of these link ends."""
+        await self._agent.order("cut", addresses=[self._address(end) for end in ends], way=way)
+
+    async def mend(self, ends: Sequence[LinkEnd], way: Way = "both") -> None:
         """Stop dropping."""
-        await self._agent.order("mend", addresses=[self._address(end) for end in ends])
+        await self._agent.order("mend", addresses=[self._address(end) for end in ends], way=way)
+
+    async def passing(self, end: LinkEnd, timeout_s: float = 1.0) -> frozenset[Stream]:
+        """Seen by datagrams, to the link's address and from it: packet rules are for all."""
+        found = await self._agent.order("passes", address=self._address(end), timeout_s=timeout_s)
+        return frozenset(stream for stream in streams("both") if found[stream])
+
+    async def limits(self, instance: Instance) -> Limits:
+        """What the kernel says of a container that runs, else what the daemon would give it."""
+        return await read(self._daemon, self._handles.containers[instance.name])
+
+    async def limit_cpus(self, instance: Instance, cpus: float | None) -> None:
+        """Change the quota of a container."""
+        await set_cpus(self._daemon, self._handles.containers[instance.name], cpus)
+
+    async def limit_memory(self, instance: Instance, memory_bytes: int | None) -> None:
+        """Change the limit of a container, on memory and swap together."""
+        excused = self._deaths.excused if self._deaths else set()
+        excused.add(instance.name)
+        await set_memory(self._daemon, self._handles.containers[instance.name], memory_bytes)
+        if memory_bytes == instance.service.memory_bytes:
+            excused.discard(instance.name)
+
+    async def _shut(self, instance: Instance, how: str) -> None:
+        """`shut` or `unshut` the links into an instance by packet rules, at once."""
+        addresses = [self._address(end) for end in self.deployment.ends_into(instance)]
+        with contextlib.suppress(EngineError):  # no such rules here: then proxies alone refuse
+            await self._agent.order(how, addresses=addresses)
+
+    async def _ask_to_end(self, instance: Instance, within_s: float) -> None:
+        """Send its stop signal and wait until it has ended, or until that time is over."""
+        container = self._handles.containers[instance.name]
+        await self.resume(instance)
+        if (await self.state(instance)).status == "running":
+            await self._meter.remember(container)
+            await ask_to_end(self._daemon, container, within_s)
 
     def _address(self, end: LinkEnd) -> str:
         return str(self.layout.links[end.name])
 
     async def _accept(self, instance: Instance, *, enabled: bool) -> None:
         ends = self.deployment.ends_into(instance)
-        await asyncio.gather(*(self.proxies.set_enabled(end.proxy, enabled) for end in ends))
+        await asyncio.gather(*(self.proxies.set_enabled(end.proxy, enabled, GONE) for end in ends))
 
     def _changed(self, name: str, action: str) -> None:
         """An instance ended by itself, or its restart policy started it: its links follow."""
@@ -250,4 +347,5 @@ class DockerCluster:
     async def _follow(self, instance: Instance, action: str) -> None:
         if action == "start":
             await self._health.ready(instance, self._handles.containers[instance.name])
+        await self._shut(instance, "unshut" if action == "start" else "shut")
         await self._accept(instance, enabled=action == "start")

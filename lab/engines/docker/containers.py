@@ -21,6 +21,8 @@ from lab.topology import File, Service
 
 Config = dict[str, Any]
 
+_PERIOD_US = 100_000  # what Docker makes of `--cpus`
+
 _LOG = {"Type": "json-file", "Config": {"max-size": "20m", "max-file": "2"}}
 
 
@@ -117,11 +119,16 @@ def _limits(service: Service) -> dict[str, Any]:
         ]
     }
     if service.cpus is not None:
-        limits["NanoCpus"] = round(service.cpus * 1e9)
+        limits |= quota(service.cpus)
     if service.memory_bytes is not None:
         # Swap counts towards the same limit, so a service that needs more dies instead of crawling.
         limits |= {"Memory": service.memory_bytes, "MemorySwap": service.memory_bytes}
     return limits
+
+
+def quota(cpus: float) -> dict[str, int]:
+    """A number of cores as the kernel counts it, which unlike `NanoCpus` can be lifted again."""
+    return {"CpuPeriod": _PERIOD_US, "CpuQuota": round(cpus * _PERIOD_US)}
 
 
 def _restart(policy: str) -> dict[str, Any]:

@@ -21,11 +21,13 @@ class Deaths:
     """Watches the instances of one run.
 
     `expected` holds the names of those that the lab itself ends, or that end when their work is
-    done.
+    done. `excused` holds those that a fault lets end by themselves: their links follow, and it is
+    no news.
     """
 
     def __init__(self, events: Any, expected: set[str], changed: Ended) -> None:
         self.expected = expected
+        self.excused: set[str] = set()
         self._events = events
         self._changed = changed
         self._loop = asyncio.get_running_loop()
@@ -69,7 +71,8 @@ class Deaths:
         self._changed(name, action)
         if action == "die":
             why = f"exit code {attributes.get('exitCode', '?')}"
-            self._seen.put_nowait(
-                (name, f"{why}, out of memory" if name in self._out_of_memory else why)
-            )
+            if name in self._out_of_memory:
+                why += ", out of memory"
             self._out_of_memory.discard(name)
+            if name not in self.excused:
+                self._seen.put_nowait((name, why))

@@ -127,7 +127,7 @@ class BringUp:
         await self._clean_after_others()
         setting = await self._network(images)
         count, designs = len(self._deployment.instances), ", ".join(self._deployment.designs)
-        self._say(f"starting {count} containers for {designs}")
+        self._say(f"starting {count} container{'s' * (count > 1)} for {designs}")
         instances = Instances(self.daemon, setting, images, self.handles)
         links = asyncio.create_task(self._links(setting))
         health = Health(

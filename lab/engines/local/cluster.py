@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import platform
+from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import httpx
 import psutil
 
 from lab import __version__
-from lab.engines import Bypasses, Driver, Probe, State, Traffic, Usage
+from lab.engines import Bypasses, Driver, Exchange, Probe, State, Traffic, Usage
 from lab.engines.local.collected import Collector
 from lab.engines.local.health import Health
 from lab.engines.local.layout import Layout
@@ -21,15 +22,17 @@ from lab.engines.local.pipe import Pipe
 from lab.engines.local.program import Program
 from lab.engines.local.supervised import Supervisor
 from lab.engines.local.watch import Watch, exit_code
-from lab.engines.remains import residue
+from lab.engines.remains import GONE, residue
 from lab.engines.talking import TalkingDriver
 from lab.errors import EngineError, UsageError
 from lab.history import Sample
 from lab.plan import Deployment, Instance, LinkEnd, client_of
-from lab.proxies import Proxies
+from lab.proxies import Proxies, Stream, Way
 from lab.proxies.embedded.control import EmbeddedProxies
+from lab.proxies.greetings import conversation
 
 _HTTP_TIMEOUT_S = 10.0
+_ALIVE = ("running", "paused")
 
 
 @dataclass(slots=True)
@@ -50,18 +53,20 @@ class Handles:
 
     async def launch(self, supervisor: Supervisor, instance: Instance) -> None:
         """Start an instance's program, for the first time or again; one that runs goes on."""
-        if (await supervisor.state(instance.name)).status in ("running", "paused"):
+        if (await supervisor.state(instance.name)).status in _ALIVE:
             return
         try:
             await supervisor.launch(
                 instance.name, self.programs[instance.name], self.logs[instance.name]
             )
         except EngineError as error:
-            raise EngineError(f"{instance.name} did not start: {error.message}") from error
+            if (await supervisor.state(instance.name)).status not in _ALIVE:
+                raise EngineError(f"{instance.name} did not start: {error.message}") from error
+            # Two faults wanted it back at once, and the other was quicker.
 
 
 class LocalCluster:
-    """`lab.engines.Cluster`, and `Killable`, `Pausable` and `Partitionable` as well."""
+    """`lab.engines.Cluster`, and `Stoppable`, `Pausable` and `Partitionable` as well."""
 
     engine = "local"
 
@@ -87,6 +92,8 @@ class LocalCluster:
         self._watch = Watch(
             deployment, layout, supervisor, handles.jobs, self._went, self._come_back
         )
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """Ending and starting one instance takes turns: faults that meet on it undo nothing."""
         self._client = httpx.AsyncClient(timeout=_HTTP_TIMEOUT_S, trust_env=False)
 
     def watch(self) -> None:
@@ -111,6 +118,13 @@ class LocalCluster:
     async def probe(self, end: LinkEnd, timeout_s: float = 1.0) -> Probe:
         """One try of a link, made beside its proxy."""
         return Probe(*await self._proxy.probe(end.proxy, timeout_s, end.link.port))
+
+    async def exchange(
+        self, end: LinkEnd, stream: Stream, size_bytes: int, timeout_s: float
+    ) -> Exchange:
+        """A longer try of a link, made beside its proxy."""
+        saying = conversation(end.link.port, stream, size_bytes)
+        return Exchange(**await self._proxy.exchange(end.proxy, saying, timeout_s))
 
     async def http(
         self, instance: Instance, method: str, path: str, body: str | None = None
@@ -188,31 +202,60 @@ class LocalCluster:
 
         Proxies accept before they dial, so a dead server would look alive without that.
         """
+        async with self._turns[instance.name]:
+            await self._kill(instance)
+
+    async def _kill(self, instance: Instance) -> None:
         self._watch.expected.add(instance.name)
         await asyncio.gather(
             self._supervisor.kill(instance.name), self._accept(instance, enabled=False)
         )
 
+    async def stop(self, instance: Instance, grace_s: float) -> None:
+        """Send its stop signal, and SIGKILL if it has not ended in time."""
+        async with self._turns[instance.name]:
+            await self._stop(instance, grace_s)
+
+    async def _stop(self, instance: Instance, grace_s: float) -> None:
+        self._watch.expected.add(instance.name)
+        try:
+            await self.resume(instance)
+            word = instance.service.stop_signal or self._handles.programs[instance.name].stop_signal
+            await self._supervisor.end(instance.name, word, grace_s)
+        finally:
+            await self._kill(instance)
+
     async def start(self, instance: Instance) -> None:
         """Start it, wait until it is ready, then let the links into it accept again."""
-        await self._come_back(instance)
-        self._watch.expected.discard(instance.name)
+        async with self._turns[instance.name]:
+            await self._come_back(instance)
+            self._watch.expected.discard(instance.name)
 
     async def pause(self, instance: Instance) -> None:
         """Stop every process of it (SIGSTOP); not in one instant, as a freezer would."""
-        await self._supervisor.pause(instance.name)
+        if (await self.state(instance)).status == "running":
+            await self._supervisor.pause(instance.name)
 
     async def resume(self, instance: Instance) -> None:
         """Let it go on."""
-        await self._supervisor.resume(instance.name)
+        if (await self.state(instance)).status in ("running", "paused"):
+            await self._supervisor.resume(instance.name)
 
-    async def cut(self, ends: Sequence[LinkEnd]) -> None:
-        """Hold every byte of these link ends, both ways; new connections hang."""
-        await self._proxy.cut([end.proxy for end in ends])
+    async def reset(self, ends: Sequence[LinkEnd]) -> None:
+        """Reset the connections that are open."""
+        await self._proxy.reset([end.proxy for end in ends])
 
-    async def mend(self, ends: Sequence[LinkEnd]) -> None:
+    async def cut(self, ends: Sequence[LinkEnd], way: Way = "both") -> None:
+        """Hold every byte of these link ends; new connections hang."""
+        await self._proxy.cut([end.proxy for end in ends], way)
+
+    async def mend(self, ends: Sequence[LinkEnd], way: Way = "both") -> None:
         """Let bytes pass again, those that were held first."""
-        await self._proxy.mend([end.proxy for end in ends])
+        await self._proxy.mend([end.proxy for end in ends], way)
+
+    async def passing(self, end: LinkEnd, timeout_s: float = 1.0) -> frozenset[Stream]:
+        """Seen on a connection inside the proxy that is held with all others of the link."""
+        return await self._proxy.passing(end.proxy, timeout_s)
 
     async def _went(self, instance: Instance) -> None:
         await self._accept(instance, enabled=False)
@@ -224,7 +267,7 @@ class LocalCluster:
 
     async def _accept(self, instance: Instance, *, enabled: bool) -> None:
         ends = self.deployment.ends_into(instance)
-        await asyncio.gather(*(self.proxies.set_enabled(end.proxy, enabled) for end in ends))
+        await asyncio.gather(*(self.proxies.set_enabled(end.proxy, enabled, GONE) for end in ends))
 
 
 def _usage_of(pid: int) -> Usage:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,6 +127,17 @@ class Household:
             await self._clearing[tree]
         return {"cpu_s": tree.reaped_s}
 
+    async def end(self, order: Order) -> dict[str, Any]:
+        """Ask an instance to end, with a signal, and kill what is left of it after a grace."""
+        tree = self._instance(order)
+        if tree.code is None:
+            tree.asked = True
+            self._trees.signal(tree, _number(order["signal"]))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(order["grace_s"]):
+                    await tree.ended.wait()
+        return await self.kill(order)
+
     async def pause(self, order: Order) -> None:
         """Stop every process of an instance."""
         tree = self._running(order)
@@ -140,8 +152,9 @@ class Household:
         """What an instance is doing."""
         tree = self._instances.get(order["name"])
         if tree is None:
-            return {"status": "missing", "code": None}
-        return {"status": self._trees.status(tree), "code": tree.code}
+            return {"status": "missing", "code": None, "started_s": None}
+        status = self._trees.status(tree)
+        return {"status": status, "code": tree.code, "started_s": tree.started_s}
 
     async def usage(self, _order: Order) -> dict[str, Any]:
         """CPU over all lives, and memory now, of every instance."""
@@ -222,6 +235,14 @@ class Household:
         if tree.code is not None:
             raise RefusedError(f"{tree.key} does not run: it ended with code {tree.code}")
         return tree
+
+
+def _number(word: str) -> int:
+    """The signal of `SIGINT`, `INT` or `2`, as Compose takes them."""
+    try:
+        return int(word) if word.isdigit() else signal.Signals[f"SIG{word.removeprefix('SIG')}"]
+    except KeyError:
+        raise RefusedError(f"there is no signal {word}") from None
 
 
 class _Output:

@@ -37,7 +37,8 @@ class Program:
 
     `env` is its whole environment. `uid` is None to stay who we are. `check` is a command that
     exits 0 when the instance is ready, run in the same folder, environment and as the same user;
-    None when there is no healthcheck. `nofile` is a soft limit on open files.
+    None when there is no healthcheck. `nofile` is a soft limit on open files. `stop_signal` asks
+    it to end, unless the topology says otherwise.
     """
 
     argv: tuple[str, ...]
@@ -49,6 +50,7 @@ class Program:
     nofile: int | None = None
     before: tuple[Path, ...] = field(default=())
     """Files that a killed instance may leave and that would keep the next start from working."""
+    stop_signal: str = "SIGTERM"
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,10 @@ class Supervisor:
         """Kill an instance whole and wait until it is gone; CPU-seconds of its life."""
         return float((await self._pipe.ask("kill", name=name))["cpu_s"])
 
+    async def end(self, name: str, stop_signal: str, grace_s: float) -> None:
+        """Ask an instance to end, kill it after that time; it is gone afterwards."""
+        await self._pipe.ask("end", name=name, signal=stop_signal, grace_s=grace_s)
+
     async def pause(self, name: str) -> None:
         """Stop every process of an instance."""
         await self._pipe.ask("pause", name=name)
@@ -88,7 +92,7 @@ class Supervisor:
     async def state(self, name: str) -> State:
         """What an instance is doing, asked of the kernel."""
         found = await self._pipe.ask("state", name=name)
-        return State(found["status"], found["code"])
+        return State(found["status"], found["code"], started_s=found["started_s"])
 
     async def usage(self) -> dict[str, Usage]:
         """What every instance used, over restarts and with its commands."""

@@ -132,6 +132,7 @@ class Supervisor:
             "start": house.start,
             "run": house.run,
             "kill": house.kill,
+            "end": house.end,
             "pause": house.pause,
             "resume": house.resume,
             "state": house.state,

@@ -30,6 +30,7 @@ class Tree:
     """One life of an instance, or one command run for it.
 
     `home` is the folder in which it works. `reaped_s` is the CPU time of what has been reaped.
+    `started_s` is Unix time.
     `code` is the exit code of the first process, negative for a signal; None while it runs.
     """
 
@@ -41,6 +42,7 @@ class Tree:
     code: int | None = None
     asked: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    started_s: float = field(default_factory=time.time)
 
 
 class Trees:
@@ -105,6 +107,10 @@ class Trees:
         living = self.walk(tree)
         cpu_s = tree.reaped_s + sum(seen.cpu_s for seen in living)
         return cpu_s, sum(self._table.memory_bytes(seen.process.pid) for seen in living)
+
+    def signal(self, tree: Tree, number: int) -> None:
+        """Signal the first process of a tree, which tells the others what it likes."""
+        self._table.send(tree.root, number)
 
     async def freeze(self, tree: Tree, timeout_s: float) -> None:
         """Stop the whole tree, again and again until a walk finds nothing that runs.

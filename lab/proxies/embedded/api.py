@@ -1,11 +1,15 @@
 """Toxiproxy's HTTP API, with its status codes and error bodies, and the lab's additions to it.
 
-POST /lab/cut    {"proxies": [names]}   no byte and no new connection passes
-POST /lab/mend   {"proxies": [names]}
+POST /lab/cut    {"proxies": [names], "stream": s}   no byte of it and no new connection passes
+POST /lab/mend   {"proxies": [names], "stream": s}   s: upstream, downstream, both (the default)
+POST /lab/reset  {"proxies": [names]}
 GET  /lab/cuts                          -> [names]
 GET  /lab/traffic                       -> {name: {"chunks": n, "bytes": n}}
 POST /lab/probe  {"proxy": name, "timeout_s": s, "port": n}
 -> {"outcome": …, "seconds": s, "connect_s": s | null}
+POST /lab/exchange {"proxy": name, "timeout_s": s, "saying": [[text, times], …]}
+-> {"outcome": …, "seconds": s, "sent_bytes": n, "received_bytes": n, "first_s": s, "last_s": s}
+POST /lab/passes {"proxy": name, "timeout_s": s}   -> {"upstream": bool, "downstream": bool}
 """
 
 from __future__ import annotations
@@ -19,11 +23,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from lab.proxies import Toxic
+from lab.proxies import Stream, Toxic, streams
 from lab.proxies.embedded import bodies
 from lab.proxies.embedded.bodies import ApiError
 from lab.proxies.embedded.collection import Collection, proxy_json
-from lab.proxies.embedded.probe import probe
+from lab.proxies.embedded.probe import exchange, probe
+from lab.proxies.greetings import Saying, spoken
 
 API_VERSION = "2.12.0"
 """The Toxiproxy whose API this is."""
@@ -117,12 +122,18 @@ class Api:
 
     async def cut(self, request: Request) -> Response:
         """Nothing passes."""
-        await self._proxies.cut(_names(bodies.an_object(await request.body())))
+        await self._proxies.cut(*_cut(bodies.an_object(await request.body())))
         return Response(status_code=_NO_CONTENT)
 
     async def mend(self, request: Request) -> Response:
         """Everything passes."""
-        await self._proxies.mend(_names(bodies.an_object(await request.body())))
+        await self._proxies.mend(*_cut(bodies.an_object(await request.body())))
+        return Response(status_code=_NO_CONTENT)
+
+    async def reset_connections(self, request: Request) -> Response:
+        """Whatever is open is reset."""
+        for name in _names(bodies.an_object(await request.body())):
+            self._proxies.get(name).reset()
         return Response(status_code=_NO_CONTENT)
 
     async def cuts(self, _: Request) -> Response:
@@ -145,6 +156,21 @@ class Api:
         timeout_s = bodies.field(body, "timeout_s", float, _PROBE_TIMEOUT_S)
         tried = await probe(proxy, timeout_s, bodies.field(body, "port", int, None))
         return JSONResponse(tried._asdict())
+
+    async def passes(self, request: Request) -> Response:
+        """Which streams of an open connection pass."""
+        body = bodies.an_object(await request.body())
+        proxy = self._proxies.get(bodies.field(body, "proxy", str, ""))
+        timeout_s = bodies.field(body, "timeout_s", float, _PROBE_TIMEOUT_S)
+        return JSONResponse(await proxy.canary.passes(timeout_s))
+
+    async def exchange(self, request: Request) -> Response:
+        """One longer try of a proxy."""
+        body = bodies.an_object(await request.body())
+        proxy = self._proxies.get(bodies.field(body, "proxy", str, ""))
+        timeout_s = bodies.field(body, "timeout_s", float, _PROBE_TIMEOUT_S)
+        saying = _saying(bodies.field(body, "saying", list, []))
+        return JSONResponse((await exchange(proxy, timeout_s, spoken(saying)))._asdict())
 
     def _toxic(self, request: Request) -> Toxic:
         found = self._proxies.get(request.path_params["proxy"]).toxic(request.path_params["toxic"])
@@ -194,8 +220,11 @@ def application(proxies: Collection) -> ASGIApp:
         at("/lab/cut", "POST", api.cut),
         at("/lab/mend", "POST", api.mend),
         at("/lab/cuts", "GET", api.cuts),
+        at("/lab/reset", "POST", api.reset_connections),
         at("/lab/traffic", "GET", api.traffic),
         at("/lab/probe", "POST", api.probe),
+        at("/lab/exchange", "POST", api.exchange),
+        at("/lab/passes", "POST", api.passes),
     ]
     return NoBrowsers(Starlette(routes=routes, exception_handlers={ApiError: _refused}))
 
@@ -205,8 +234,23 @@ async def _refused(_: Request, error: Exception) -> Response:
     return JSONResponse({"error": error.message, "status": error.status}, error.status)
 
 
+def _cut(body: Any) -> tuple[list[str], frozenset[Stream]]:
+    """Which proxies, and which of their streams."""
+    way = bodies.field(body, "stream", str, "both")
+    if way not in {"both", "upstream", "downstream"}:
+        raise ApiError("stream was invalid, can be upstream, downstream or both", 400)
+    return _names(body), streams(way)
+
+
 def _names(body: Any) -> list[str]:
     names = bodies.field(body, "proxies", list, [])
     if not all(isinstance(name, str) for name in names):
         raise bodies.bad("proxies: names expected")
     return list(names)
+
+
+def _saying(items: list[Any]) -> Saying:
+    for item in items:
+        if not (isinstance(item, list) and [type(part) for part in item] == [str, int]):
+            raise bodies.bad("saying: pairs of a text and a number expected")
+    return [(text, times) for text, times in items]

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from lab.proxies import Stream
 from lab.proxies.embedded import bodies, sockets
 from lab.proxies.embedded.bodies import ApiError
 from lab.proxies.embedded.listener import Cutting
@@ -77,11 +78,11 @@ class Collection:
             upstream = bodies.field(body, "upstream", str, proxy.upstream)
             enabled = bodies.field(body, "enabled", bool, proxy.enabled)
             if await _differs(proxy, listen, upstream):
-                was_cut = proxy.is_cut
+                held = proxy.held
                 proxy.forget()
                 proxy.listen, proxy.upstream = listen, upstream
-                if was_cut:
-                    await proxy.cut()
+                if held:
+                    await proxy.cut(held)
             if enabled and not proxy.enabled:
                 await _start(proxy)
             elif proxy.enabled and not enabled:
@@ -102,17 +103,17 @@ class Collection:
                 for toxic in list(proxy.toxics()):
                     proxy.remove(toxic.name)
 
-    async def cut(self, names: Sequence[str]) -> None:
-        """Let nothing pass through these; all of them must exist."""
+    async def cut(self, names: Sequence[str], streams: frozenset[Stream]) -> None:
+        """Let nothing of these streams pass; all of these proxies must exist."""
         async with self._changing:
             for proxy in [self.get(name) for name in names]:
-                await proxy.cut()
+                await proxy.cut(streams)
 
-    async def mend(self, names: Sequence[str]) -> None:
-        """Let everything pass through these; all of them must exist."""
+    async def mend(self, names: Sequence[str], streams: frozenset[Stream]) -> None:
+        """Let everything of these streams pass; all of these proxies must exist."""
         async with self._changing:
             for proxy in [self.get(name) for name in names]:
-                proxy.mend()
+                proxy.mend(streams)
 
     def close(self) -> None:
         """The end of all of them."""

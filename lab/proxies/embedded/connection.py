@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from random import Random
 from typing import Protocol
 
-from lab.proxies import Toxic
+from lab.proxies import Stream, Toxic
 from lab.proxies.embedded import sockets
 from lab.proxies.embedded.flow import Flow, Tally
 from lab.proxies.embedded.sockets import Address
@@ -29,7 +29,7 @@ class Owner(Protocol):
         ...
 
     def keep(self, client: socket.socket) -> None:
-        """Close this socket, but not while the link is cut."""
+        """Close this socket, but not while clients can hear nothing."""
         ...
 
     def gone(self, connection: Connection) -> None:
@@ -40,8 +40,8 @@ class Owner(Protocol):
 class Connection:
     """Accepted from a client; opens the way to the server by itself.
 
-    `held`: nothing is read or sent, as while the link's packets are dropped. `number` is the
-    one among the proxy's connections: chance depends on it and on the seed alone.
+    `held`: streams of which nothing is read or sent, as while the link's packets are dropped.
+    `number` is the one among the proxy's connections: chance depends on it and the seed alone.
     """
 
     __slots__ = (
@@ -67,7 +67,7 @@ class Connection:
         number: str,
         tally: Tally,
         *,
-        held: bool,
+        held: frozenset[Stream],
     ) -> None:
         self.loop = loop
         self.timers = owner.timers
@@ -111,30 +111,24 @@ class Connection:
         for flow in self._flows:
             flow.remove(name)
 
-    def hold(self) -> None:
-        """Neither read nor send."""
-        self.held = True
-        for flow in self._flows:
-            flow.hold()
-
-    def release(self) -> None:
-        """Go on where it was."""
-        self.held = False
-        if self._doomed:
+    def hold(self, held: frozenset[Stream]) -> None:
+        """Neither read nor send these streams; others go on where they were."""
+        self.held = held
+        if self._doomed and "downstream" not in held:
             self._reset_both()
             return
         for flow in self._flows:
-            flow.release()
+            flow.hold() if flow.stream in held else flow.release()
 
     def reset(self) -> None:
-        """Reset both sides, once anything passes again."""
-        if self.held:
+        """Reset both sides, once the client can hear of it."""
+        if "downstream" in self.held:
             self._doomed = True
         else:
             self._reset_both()
 
     def close(self) -> None:
-        """Close both sides; the client hears of it once anything passes again."""
+        """Close both sides; the client hears of it once that stream passes again."""
         client, self._client = self._client, None
         if client is not None:
             self._unwatch(client)

@@ -8,6 +8,8 @@ from typing import Any, Literal, NamedTuple
 import httpx
 
 from lab.errors import EngineError
+from lab.proxies import Stream, Way, streams
+from lab.proxies.greetings import Saying
 from lab.proxies.toxiproxy import DEADLINE_S, ToxiproxyClient
 
 Outcome = Literal["answered", "silent", "refused", "reset", "closed"]
@@ -40,13 +42,26 @@ class EmbeddedProxies(ToxiproxyClient):
         self._url = url
         self._deadline_s = deadline_s
 
-    async def cut(self, names: Sequence[str]) -> None:
-        """Nothing passes any more, no byte and no new connection; what is cut stays so."""
-        await self._ask("cutting", "/lab/cut", {"proxies": list(names)})
+    async def cut(self, names: Sequence[str], stream: Way = "both") -> None:
+        """Nothing passes any more, no byte and no new connection; what is cut stays so.
 
-    async def mend(self, names: Sequence[str]) -> None:
+        With one stream, bytes of the other still pass on the connections that there are.
+        """
+        await self._ask("cutting", "/lab/cut", {"proxies": list(names), "stream": stream})
+
+    async def mend(self, names: Sequence[str], stream: Way = "both") -> None:
         """Everything goes on where it was; what is whole stays so."""
-        await self._ask("mending", "/lab/mend", {"proxies": list(names)})
+        await self._ask("mending", "/lab/mend", {"proxies": list(names), "stream": stream})
+
+    async def passing(self, name: str, timeout_s: float) -> frozenset[Stream]:
+        """The streams that pass on a connection that is open: bytes sent and seen to arrive."""
+        order = {"proxy": name, "timeout_s": timeout_s}
+        found = await self._ask(f"looking at {name}", "/lab/passes", order, timeout_s)
+        return frozenset(stream for stream in streams("both") if found[stream])
+
+    async def reset(self, names: Sequence[str]) -> None:
+        """Reset the connections that are open; of what is cut, once it is mended."""
+        await self._ask("resetting", "/lab/reset", {"proxies": list(names)})
 
     async def cuts(self) -> list[str]:
         """Names of the proxies that are cut."""
@@ -66,6 +81,12 @@ class EmbeddedProxies(ToxiproxyClient):
         order = {"proxy": name, "timeout_s": timeout_s, "port": port}
         found = await self._ask(f"probing {name}", "/lab/probe", order, timeout_s)
         return Probed(found["outcome"], found["seconds"], found["connect_s"])
+
+    async def exchange(self, name: str, saying: Saying, timeout_s: float) -> dict[str, Any]:
+        """A longer try of a proxy; the fields of `lab.engines.Exchange`."""
+        order = {"proxy": name, "timeout_s": timeout_s, "saying": list(saying)}
+        found = await self._ask(f"talking over {name}", "/lab/exchange", order, timeout_s)
+        return dict(found)
 
     async def _ask(self, what: str, path: str, body: Any = None, longer_s: float = 0.0) -> Any:
         """What it answers. Many probes wait at a time, so this takes none of the few threads."""

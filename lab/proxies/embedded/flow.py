@@ -14,7 +14,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from lab.proxies import Toxic
+from lab.proxies import Stream, Toxic
 from lab.proxies.embedded.timers import Timers
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Ends(Protocol):
     loop: asyncio.AbstractEventLoop
     timers: Timers
     tally: Tally
-    held: bool
+    held: frozenset[Stream]
 
     def random(self, what: str) -> Random:
         """Chance for one purpose: the same in every run with the same seed."""
@@ -95,7 +95,9 @@ class Flow:
         "stream",
     )
 
-    def __init__(self, ends: Ends, stream: str, source: socket.socket, sink: socket.socket) -> None:
+    def __init__(
+        self, ends: Ends, stream: Stream, source: socket.socket, sink: socket.socket
+    ) -> None:
         self.ends = ends
         self.stream = stream
         self.source, self.sink = source, sink
@@ -156,7 +158,7 @@ class Flow:
         """Read if there is room for what comes, else do not."""
         wanted = not (
             self._ended
-            or self.ends.held
+            or self._held
             or self._queue
             or any(stage.full for stage in self.stages if stage.active)
         )
@@ -173,7 +175,7 @@ class Flow:
         self.update()
 
     def hold(self) -> None:
-        """The connection is held: neither read nor send."""
+        """This stream is held: neither read nor send."""
         self.update()
         if self._writing:
             self._writing = False
@@ -216,7 +218,7 @@ class Flow:
         tally = self.ends.tally
         tally.chunks += 1
         tally.bytes += len(data)
-        if self._queue or self.ends.held or self.done:
+        if self._queue or self._held or self.done:
             if not self.done:
                 self._queue.append(bytes(data))
             return
@@ -236,8 +238,12 @@ class Flow:
         if self._finishing:
             return
         self._finishing = True
-        if not self._queue and not self.ends.held:
+        if not self._queue and not self._held:
             self._finish()
+
+    @property
+    def _held(self) -> bool:
+        return self.stream in self.ends.held
 
     def _readable(self) -> None:
         try:

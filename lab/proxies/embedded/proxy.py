@@ -8,8 +8,9 @@ import itertools
 import socket
 from collections.abc import Iterable, Iterator
 
-from lab.proxies import Toxic
+from lab.proxies import Stream, Toxic
 from lab.proxies.embedded import sockets
+from lab.proxies.embedded.canary import Canary
 from lab.proxies.embedded.connection import Connection
 from lab.proxies.embedded.flow import Tally
 from lab.proxies.embedded.listener import Cutting, Listener
@@ -21,7 +22,8 @@ class Proxy:
     """`listen` is as asked for until it first listens, then where it really does.
 
     A disabled proxy refuses connections and has none. While it is cut, neither shows: clients can
-    tell a refusal from silence only after `mend`.
+    tell a refusal from silence only after `mend`. `held` are the streams that are cut; one is
+    enough to keep new connections out, as a handshake needs both.
     """
 
     def __init__(
@@ -33,18 +35,31 @@ class Proxy:
         self.timers = timers
         self.seed = seed
         self.enabled = False
-        self.is_cut = False
+        self.held: frozenset[Stream] = frozenset()
         self.tally = Tally()
         self.probing: set[Address] = set()
         """Local addresses of probes under way: what they say is not traffic."""
         self._cutting = cutting
         self._listener: Listener | None = None
+        self._canary: Canary | None = None
         self._toxics: dict[str, Toxic] = {}
         self._connections: set[Connection] = set()
         self._waiting: list[tuple[socket.socket, bool]] = []  # accepted while cut, to be served
         self._doomed: list[socket.socket] = []  # to be closed after the cut
         self._numbers = itertools.count(1)
         self._probe_numbers = itertools.count(1)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether anything is."""
+        return bool(self.held)
+
+    @property
+    def canary(self) -> Canary:
+        """A connection that shows which streams pass."""
+        if self._canary is None:
+            self._canary = Canary(asyncio.get_running_loop(), self.timers, self.held)
+        return self._canary
 
     async def start(self) -> None:
         """Listen.
@@ -67,20 +82,27 @@ class Proxy:
         if not self.is_cut:
             self._close()
 
+    def reset(self) -> None:
+        """Reset the connections there are; while cut, they hear of it afterwards."""
+        for connection in list(self._connections):
+            connection.reset()
+
     def forget(self) -> None:
         """The end of this proxy; what a cut holds is lost."""
-        self.is_cut = False
+        self.held = frozenset()
         self._doomed += [client for client, _ in self._waiting]
         self._waiting.clear()
         self.stop()
+        if self._canary:
+            self._canary.close()
+            self._canary = None
 
-    async def cut(self) -> None:
-        """Let nothing pass, neither bytes nor new connections; twice is the same as once."""
-        if self.is_cut:
+    async def cut(self, streams: frozenset[Stream]) -> None:
+        """Let no byte of these pass, and no new connection; twice is the same as once."""
+        was_cut = self.is_cut
+        self._hold(self.held | streams)
+        if was_cut:
             return
-        self.is_cut = True
-        for connection in self._connections:
-            connection.hold()
         if self._listener:
             self._listener.cut()
             return
@@ -88,13 +110,12 @@ class Proxy:
             # Packets to a listener that is not there are dropped just as well.
             self._open(await sockets.resolve(self.listen))
 
-    def mend(self) -> None:
-        """Let everything go on; what happened meanwhile shows now."""
-        if not self.is_cut:
+    def mend(self, streams: frozenset[Stream]) -> None:
+        """Let these go on; what happened meanwhile shows now."""
+        was_cut = self.is_cut
+        self._hold(self.held - streams)
+        if self.is_cut or not was_cut:
             return
-        self.is_cut = False
-        for connection in list(self._connections):
-            connection.release()
         waiting, self._waiting = self._waiting, []
         if not self.enabled:
             self._doomed += [client for client, _ in waiting]
@@ -133,8 +154,8 @@ class Proxy:
             yield from (toxic for toxic in self._toxics.values() if toxic.stream == stream)
 
     def keep(self, client: socket.socket) -> None:
-        """Close this socket, but not while the link is cut."""
-        if self.is_cut:
+        """Close this socket, but not while clients can hear nothing."""
+        if "downstream" in self.held:
             self._doomed.append(client)
         else:
             client.close()
@@ -142,6 +163,14 @@ class Proxy:
     def gone(self, connection: Connection) -> None:
         """It has ended."""
         self._connections.discard(connection)
+
+    def _hold(self, held: frozenset[Stream]) -> None:
+        self.canary.hold(held)
+        self.held = held
+        for connection in list(self._connections):
+            connection.hold(held)
+        if held == {"upstream"}:
+            self._close_doomed()
 
     def _open(self, address: Address) -> None:
         self._listener = Listener(address, self._accepted, self._cutting, cut=self.is_cut)
@@ -170,6 +199,6 @@ class Proxy:
         number = str(next(self._numbers)) if counted else f"probe {next(self._probe_numbers)}"
         tally = self.tally if counted else Tally()
         loop = asyncio.get_running_loop()
-        connection = Connection(self, loop, client, number, tally, held=self.is_cut)
+        connection = Connection(self, loop, client, number, tally, held=self.held)
         self._connections.add(connection)
         connection.start()

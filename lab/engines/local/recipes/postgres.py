@@ -78,7 +78,9 @@ async def install(instance: Instance, place: Place, run: Run) -> Program:
     check = ("/bin/sh", "-c", _CHECK_AND_FORGET, str(data / "postmaster.pid"), *check)
     uid, gid = user
     before = (data / "postmaster.pid",)
-    return Program(argv, env, place.home, uid, gid, check, open_files(service), before)
+    files_max = open_files(service)
+    # As the image has it: SIGTERM would wait until the last client has gone.
+    return Program(argv, env, place.home, uid, gid, check, files_max, before, "SIGINT")
 
 
 def _env(

@@ -1,0 +1,107 @@
+"""Faults of links as values: what they accept, and what chance allows."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from lab.engines import Exchange
+from lab.faults import KINDS
+from lab.faults.chance import plausible
+from lab.faults.toxic import kept, rate_per_s, seen_bytes
+
+LINK = {"link": "app -> db"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("bandwidth", {"rate": "999B/s"}),
+        ("bandwidth", {"rate": "1500B/s"}),
+        ("bandwidth", {"rate": "200KB"}),
+        ("blackhole", {"stream": "sideways"}),
+        ("flap", {"period": "1s", "down": "1s"}),
+        ("flap", {"period": "1s", "down": "950ms"}),
+        ("flap", {"period": "1m", "down": "1s"}),
+        ("latency", {"delay": "1s", "share": "0%"}),
+        ("latency", {"delay": "1s", "share": "101%"}),
+        ("limit_data", {"bytes": "1MB"}),
+        ("slicer", {"size": "0B", "delay": "1ms"}),
+        ("slicer", {"size": "1KB", "delay": "0ms"}),
+        ("slow_close", {"delay": "1ms"}),
+    ],
+)
+def test_what_could_not_be_proved_is_refused(kind: str, settings: dict[str, str]) -> None:
+    """A toxic that does nothing, or nothing that a probe could see, is a mistake in the file."""
+    with pytest.raises(ValidationError):
+        KINDS[kind].model_validate({**LINK, **settings})
+
+
+def test_faults_say_what_they_do() -> None:
+    """In the words of the report."""
+    said = {
+        KINDS[kind].model_validate({**LINK, **settings}).describe()
+        for kind, settings in (
+            ("bandwidth", {"rate": "100KB/s"}),
+            ("blackhole", {"stream": "downstream"}),
+            ("latency", {"delay": "200ms", "share": "20%"}),
+            ("flap", {"period": "2s", "down": "1s"}),
+        )
+    }
+    assert said == {
+        "bandwidth 97.7 KiB/s on app -> db",
+        "black hole for replies on app -> db",
+        "latency 200 ms on 20 % of connections of app -> db",
+        "down for 1 s every 2 s: app -> db",
+    }
+
+
+@pytest.mark.parametrize(
+    ("hits", "tries", "share", "plausible_"),
+    [
+        (6, 20, 0.3, True),
+        (1, 20, 0.3, True),
+        (0, 20, 0.3, False),
+        (14, 20, 0.3, False),
+        (20, 20, 0.5, False),
+        (5, 100, 0.05, True),
+        (0, 100, 0.05, True),
+        (20, 100, 0.05, False),
+    ],
+)
+def test_chance_explains_what_is_near_and_not_what_is_far(
+    hits: int, tries: int, share: float, plausible_: bool
+) -> None:
+    """Bounds checked against tables of the binomial distribution."""
+    assert plausible(hits, tries, share) == plausible_
+
+
+@given(st.integers(20, 100), st.floats(0.02, 0.98))
+def test_what_is_to_be_expected_is_plausible(tries: int, share: float) -> None:
+    """Whatever the share, the number nearest to it passes."""
+    assert plausible(round(tries * share), tries, share)
+
+
+def test_what_was_sent_has_arrived_with_the_last_answer() -> None:
+    """And what came back counts over the whole try when its end never came."""
+    whole = Exchange("answered", 1.1, 1000, 500, 0.2, 1.0)
+    assert rate_per_s(whole, "upstream") == 1000
+    assert rate_per_s(whole, "downstream") == 500
+    stopped = Exchange("silent", 2.0, 1000, 500, 0.2, 0.5)
+    assert rate_per_s(stopped, "downstream") == 250
+    assert rate_per_s(Exchange("silent", 2.0, 1000, 0, None, None), "upstream") is None
+
+
+def test_silence_is_no_rate() -> None:
+    """A link that carries nothing at all is broken in another way."""
+    assert not kept(None, 1000)
+    assert kept(900, 1000)
+    assert not kept(2000, 1000)
+
+
+@given(st.floats(1, 1e9))
+def test_a_try_stays_small(rate: float) -> None:
+    """It must not be a load of its own."""
+    assert 1000 <= seen_bytes(rate) <= 64_000

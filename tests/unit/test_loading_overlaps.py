@@ -1,0 +1,63 @@
+"""Faults of one kind at one place and time are refused: healing one would heal the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lab.errors import SpecError
+from lab.faults import KINDS
+from lab.loading import load_experiment
+
+FILE = """\
+question: What if two faults meet?
+phase: reliability
+topology: shop
+load: {{rate: 10/s, requests: [{{get: /browse/1}}]}}
+timeline: {{baseline: 4s, fault: 8s, recovery: 4s}}
+designs:
+  one: {{holds: [p50 < 1s]}}
+  two: {{holds: [p50 < 1s]}}
+faults:
+  - {first}
+  - {second}
+lesson: None.
+"""
+LATE = "latency: {link: app -> inventory, delay: 100ms, at: 4s, for: 4s, name: early}"
+
+
+def _load(tmp_path: Path, second: str, first: str = LATE):
+    file = tmp_path / "meeting.yaml"
+    file.write_text(FILE.format(first=first, second=second))
+    return load_experiment(file, KINDS)
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        "latency: {link: app -> inventory, delay: 50ms, at: 7s, for: 4s}",
+        "latency: {link: app-1 -> inventory, delay: 50ms, at: 2s, for: 10s}",
+    ],
+)
+def test_two_of_a_kind_at_one_place_and_time_are_refused(tmp_path, second):
+    """The second one is pointed at, the first one and the place are named."""
+    with pytest.raises(SpecError) as caught:
+        _load(tmp_path, second)
+    (problem,) = caught.value.problems
+    assert problem.line == 11
+    assert "`early` is on app-1 -> inventory-1:8000 at that time too" in problem.message
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        "latency: {link: app -> inventory, delay: 50ms, at: 8s, for: 4s}",
+        "latency: {link: client -> app, delay: 50ms, at: 5s, for: 4s}",
+        "latency: {link: app -> inventory, delay: 50ms, at: 5s, for: 4s, stream: upstream}",
+        "refuse: {link: app -> inventory, at: 5s, for: 4s}",
+    ],
+)
+def test_one_after_the_other_elsewhere_or_of_another_kind_is_fine(tmp_path, second):
+    """They do not touch what the other one did."""
+    assert len(_load(tmp_path, second).faults) == 2
