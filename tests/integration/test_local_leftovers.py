@@ -122,7 +122,8 @@ def test_what_is_kept_stays_until_it_is_cleaned(tmp_path: Path) -> None:
             connection.connect(str(left.folder / owner.SOCKET))
             connection.sendall(said)
             answer = json.loads(connection.recv(4096))
-        assert answer == {"id": 5, "is": {"status": "running", "code": None}}
+        assert answer["id"] == 5
+        assert answer["is"]["status"] == "running"
         assert clean(left) == []
         assert within(3, lambda: all(map(is_gone, pids)))
         assert log.read_text() == ""
