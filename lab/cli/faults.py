@@ -14,7 +14,13 @@ from typing import Any
 from lab.faults import KINDS, Fault
 from lab.schema import build_schema
 
-_PATTERNS = {"us|ms": "duration", "/(s|m|h)": "rate", "%$": "share", "i?)?B": "size"}
+_PATTERNS = {
+    "B/s$": "bytes per second",
+    "us|ms": "duration",
+    "/(s|m|h)": "rate",
+    "%$": "share",
+    "i?)?B": "size",
+}
 """How the schema's patterns tell quantities apart."""
 _HEAD = """# Faults
 

@@ -24,8 +24,8 @@ from lab.plan import Deployment, Instance, LinkEnd
 ENGINES = [
     pytest.param("docker", marks=pytest.mark.docker),
     pytest.param("local", marks=pytest.mark.local),
-    pytest.param("local-ports", marks=pytest.mark.local),
 ]
+MODES = [*ENGINES, pytest.param("local-ports", marks=pytest.mark.local)]
 """`local-ports` is the local engine as it runs where 127.0.0.1 is the only address."""
 
 _MAKE: dict[str, Callable[[float], Engine]] = {

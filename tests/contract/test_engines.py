@@ -16,7 +16,7 @@ import pytest_asyncio
 from lab.engines import Killable, Partitionable, Pausable
 from lab.proxies import Toxic
 from tests.contract import tiny
-from tests.contract.engines import ENGINES, Tiny, up
+from tests.contract.engines import MODES, Tiny, up
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module")]
 
@@ -24,7 +24,7 @@ LATENCY = Toxic("late", "latency", "downstream", {"latency": 200, "jitter": 0})
 CUT_WITHIN_S = 0.020
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=ENGINES)
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=MODES)
 async def lab(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Tiny]:

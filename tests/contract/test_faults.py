@@ -16,7 +16,7 @@ from lab.faults import KINDS, Injection, refusal
 from lab.faults.base import Fault
 from lab.loading import find_topology, load_topology
 from lab.plan import deploy_topology
-from tests.contract.engines import ENGINES, up_on
+from tests.contract.engines import MODES, up_on
 
 PROJECT = Path(__file__).resolve().parents[2]
 LINK = "app -> inventory"
@@ -59,7 +59,7 @@ CASES: dict[str, Fault] = {
 }
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=ENGINES)
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=MODES)
 async def cluster(request, tmp_path_factory):
     """The shop, up once for all faults: `client -> app -> inventory`."""
     topology = load_topology(find_topology("shop", PROJECT), "shop")

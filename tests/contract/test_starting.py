@@ -11,10 +11,10 @@ import pytest
 from lab.errors import EngineError, NotReadyError
 from lab.topology import Healthcheck
 from tests.contract import tiny
-from tests.contract.engines import ENGINES, up
+from tests.contract.engines import MODES, up
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(params=MODES)
 def engine(request: pytest.FixtureRequest) -> str:
     """Each engine in turn."""
     return str(request.param)
