@@ -216,3 +216,15 @@ async def http(where: tuple[str, int], path: str, method: str = "GET") -> tuple[
         writer.close()
         await writer.wait_closed()
     return int(answer.split(" ", 2)[1]), answer
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+async def killed_and_back(process: Process) -> None:
+    await process.kill()
+    await process.start()
+    await process.ready()

@@ -39,6 +39,7 @@ DROPS = {"upstream": ("INPUT", "d", "-i"), "downstream": ("OUTPUT", "s", "-o")}
 # Links that take no new connections: a chain that every first packet of one goes through.
 SHUT = "LAB-SHUT"
 SHUT_EMPTY = f":{SHUT} - [0:0]"
+SHUT_RULE = re.compile(rf"-A {SHUT} -d ([\d.]+)/32")
 RULE = re.compile(
     r"\[(?P<packets>\d+):(?P<bytes>\d+)\] -A (?:INPUT|OUTPUT|LAB-CUT-IN|LAB-CUT-OUT)"
     r" -[ds] (?P<address>[\d.]+)/32(?P<real> ! -[io] lo)(?: -j (?P<target>DROP))?"
@@ -128,6 +129,10 @@ class Agent:
         """Take new connections again."""
         async with self._changing:
             await self._refuse_at(self._shut - set(addresses))
+
+    async def shuts(self) -> list[str]:
+        """Addresses that refuse new connections, as the kernel has it."""
+        return sorted(set(SHUT_RULE.findall(await self._saved())))
 
     async def _refuse_at(self, addresses: set[str]) -> None:
         """Under the lock: orders come side by side, and none may undo another's."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -197,7 +196,13 @@ class DockerCluster:
         dropped = await self._agent.order("cuts")
         cut = {end.name for end in self.deployment.ends if self._address(end) in dropped}
         limited = await changed(self._daemon, self.deployment.instances, self._handles.containers)
-        return [*await residue(self, cut, self._handles.jobs), *limited]
+        refusing = await self._agent.order("shuts")
+        shut = [
+            f"{end.name}: its packets are refused"
+            for end in self.deployment.ends
+            if self._address(end) in refusing
+        ]
+        return [*await residue(self, cut, self._handles.jobs), *limited, *shut]
 
     async def bypasses(self) -> Bypasses | None:
         """A client finds only its links' addresses in its hosts file: nobody looks."""
@@ -319,8 +324,7 @@ class DockerCluster:
     async def _shut(self, instance: Instance, how: str) -> None:
         """`shut` or `unshut` the links into an instance by packet rules, at once."""
         addresses = [self._address(end) for end in self.deployment.ends_into(instance)]
-        with contextlib.suppress(EngineError):  # no such rules here: then proxies alone refuse
-            await self._agent.order(how, addresses=addresses)
+        await self._agent.order(how, addresses=addresses)
 
     async def _ask_to_end(self, instance: Instance, within_s: float) -> None:
         """Send its stop signal and wait until it has ended, or until that time is over."""

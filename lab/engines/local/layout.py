@@ -126,6 +126,7 @@ def free_network(
             if mode == "addresses":
                 claim.bind((str(network[1]), _CLAIM_PORT))
                 claim.listen(1)
+                _refuse_used(str(network[1]))
         except OSError:
             claim.close()
         else:
@@ -134,6 +135,16 @@ def free_network(
         f"no free addresses in {BLOCK}",
         remedy=f"look what listens on port {_CLAIM_PORT} of all addresses",
     )
+
+
+def _refuse_used(address: str) -> None:
+    """A topology that was kept up has nobody to claim its block, but its proxy is there.
+
+    Raises:
+        OSError: it is.
+    """
+    with socket.socket() as proxy:
+        proxy.bind((address, API_PORT))
 
 
 def slug(name: str) -> str:

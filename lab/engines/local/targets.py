@@ -6,6 +6,7 @@ Targets are real addresses, so no fault on a link hides what an instance says ab
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from lab.engines.local.collector.target import Target
 from lab.engines.local.layout import DRIVER_PORT, Layout
@@ -26,39 +27,24 @@ def _service(instance: Instance, layout: Layout) -> Iterator[Target]:
     if scrape is None:
         return
     host, port = layout.real(layout.instances[instance.name], scrape.port)
+    target = Target(
+        instance.name, host, port, design=instance.design, service=instance.service.name
+    )
     environment = instance.service.environment
     user = environment.get("POSTGRES_USER", "postgres")
     match scrape.exporter:
         case None:
-            yield Target(
-                instance.name,
-                host,
-                port,
-                path=scrape.path,
-                design=instance.design,
-                service=instance.service.name,
-            )
+            yield replace(target, path=scrape.path)
         case "postgres":
-            yield Target(
-                instance.name,
-                host,
-                port,
+            yield replace(
+                target,
                 kind="postgres",
-                design=instance.design,
-                service=instance.service.name,
                 user=user,
                 password=environment.get("POSTGRES_PASSWORD", ""),
                 database=environment.get("POSTGRES_DB", user),
             )
         case "redis":
-            yield Target(
-                instance.name,
-                host,
-                port,
-                kind="redis",
-                design=instance.design,
-                service=instance.service.name,
-            )
+            yield replace(target, kind="redis")
         case other:
             raise EngineError(
                 f"no exporter `{other}` for {instance.service.name}", remedy="use postgres or redis"

@@ -104,6 +104,8 @@ class Watch:
             while not most or tries < int(most):
                 await asyncio.sleep(pause_s)
                 pause_s, tries = min(_LONGEST_PAUSE_S, 2 * pause_s), tries + 1
+                if instance.name in self.expected:
+                    return  # a fault ended it meanwhile, and brings it back itself
                 with contextlib.suppress(LabError):
                     await self._come_back(instance)
                     return
