@@ -1,24 +1,57 @@
 """What an engine is: it brings a deployment up and yields a cluster. Protocols only.
 
 A cluster answers questions (probe, state, usage, logs) and carries channels to the drivers. What
-it can *do* to the system is in small protocols of their own (`Killable`, `Pausable`,
-`Partitionable`), so that a fault can say, with the reason, that an engine cannot host it.
+it can *do* to the system is in small protocols of their own (`lab.engines.abilities`), so that a
+fault can say, with the reason, that an engine cannot host it.
 
 All times in seconds; methods are coroutines because every engine waits for something outside.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from lab.engines.abilities import (
+    Killable,
+    Limits,
+    MemoryLimitable,
+    Partitionable,
+    Pausable,
+    Resettable,
+    Stoppable,
+    Throttleable,
+)
 
 if TYPE_CHECKING:  # small processes of an engine start quicker without the whole language of files
     from lab.history import Sample
     from lab.plan import Deployment, Instance, LinkEnd
-    from lab.proxies import Proxies, Stream, Way
+    from lab.proxies import Proxies, Stream
+
+__all__ = [
+    "Bypasses",
+    "Cluster",
+    "Driver",
+    "Engine",
+    "Exchange",
+    "Killable",
+    "Limits",
+    "MemoryLimitable",
+    "Partitionable",
+    "Pausable",
+    "Probe",
+    "Resettable",
+    "Say",
+    "State",
+    "Stoppable",
+    "Throttleable",
+    "Traffic",
+    "Usage",
+    "Wanted",
+]
 
 Say = Callable[[str], None]
 """Tells the person one line about progress."""
@@ -85,14 +118,6 @@ class Usage:
     cpu_s: float
     memory_bytes: int
     memory_peak_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much an instance may use: CPU in cores, memory in bytes; None is no limit."""
-
-    cpus: float | None
-    memory_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,107 +236,6 @@ class Cluster(Protocol):
 
         A request to `entry` goes through the client's link.
         """
-        ...
-
-
-@runtime_checkable
-class Killable(Protocol):
-    """Instances can crash (SIGKILL, data kept) and be started again."""
-
-    async def kill(self, instance: Instance) -> None:
-        """Crash it; also make the links into it refuse, as a host without that listener does."""
-        ...
-
-    async def start(self, instance: Instance) -> None:
-        """Start a crashed instance with its data and reopen the links into it."""
-        ...
-
-
-@runtime_checkable
-class Stoppable(Killable, Protocol):
-    """Instances can be asked to end, as a deploy or a scale-down does."""
-
-    async def stop(self, instance: Instance, grace_s: float) -> None:
-        """Send its stop signal, crash it if it has not ended in time, then make its links refuse.
-
-        Until it has ended the links stay open, so that it can answer what it has begun.
-        """
-        ...
-
-
-@runtime_checkable
-class Throttleable(Protocol):
-    """The CPU that instances may use can be changed while they run."""
-
-    async def limits(self, instance: Instance) -> Limits:
-        """What is in force now: the kernel's word where it can be read, else the engine's."""
-        ...
-
-    async def limit_cpus(self, instance: Instance, cpus: float | None) -> None:
-        """Let it use that many cores, or without a limit."""
-        ...
-
-
-@runtime_checkable
-class MemoryLimitable(Protocol):
-    """The memory that instances may use can be changed while they run; beyond it they are killed.
-
-    From a limit of the lab's until the topology's own is back, that death is no surprise.
-    """
-
-    async def limits(self, instance: Instance) -> Limits:
-        """What is in force now: the kernel's word where it can be read, else the engine's."""
-        ...
-
-    async def limit_memory(self, instance: Instance, memory_bytes: int | None) -> None:
-        """Let it use that many bytes, or without a limit.
-
-        Raises:
-            InjectionError: it uses more already, and this kernel does not take that.
-        """
-        ...
-
-
-@runtime_checkable
-class Pausable(Protocol):
-    """Instances can be frozen whole; their kernel still completes TCP handshakes."""
-
-    async def pause(self, instance: Instance) -> None:
-        """Freeze every process of it."""
-        ...
-
-    async def resume(self, instance: Instance) -> None:
-        """Let it go on."""
-        ...
-
-
-@runtime_checkable
-class Resettable(Protocol):
-    """Connections of a link that are open can be reset, idle ones as well."""
-
-    async def reset(self, ends: Sequence[LinkEnd]) -> None:
-        """Both of their ends see a reset at once; connections opened later are not touched."""
-        ...
-
-
-@runtime_checkable
-class Partitionable(Protocol):
-    """Packets of a link can be dropped; established connections stall and go on after healing."""
-
-    async def cut(self, ends: Sequence[LinkEnd], way: Way = "both") -> None:
-        """Drop every packet of these link ends; cutting what is cut changes nothing.
-
-        One way: `upstream` drops what clients send, `downstream` what servers send. New
-        connections hang with either; those there are still carry bytes the other way.
-        """
-        ...
-
-    async def mend(self, ends: Sequence[LinkEnd], way: Way = "both") -> None:
-        """Stop dropping; mending what is whole changes nothing, nor does the other way."""
-        ...
-
-    async def passing(self, end: LinkEnd, timeout_s: float = 1.0) -> frozenset[Stream]:
-        """The streams in which something sent now does arrive, past toxics and new connections."""
         ...
 
 

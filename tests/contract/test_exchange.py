@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from lab.engines import Exchange
-from lab.engines.docker.agent import Agent
+from lab.engines.docker.agent.agent import Agent
 from lab.errors import EngineError
 from lab.proxies.embedded.control import EmbeddedProxies
 from lab.proxies.greetings import Saying, conversation, spoken

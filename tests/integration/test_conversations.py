@@ -7,7 +7,7 @@ import asyncio
 import asyncpg
 import pytest
 
-from lab.engines.docker.agent import Agent
+from lab.engines.docker.agent.agent import Agent
 from lab.proxies.greetings import conversation, spoken
 from tests.integration import local_servers
 

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from lab.engines.docker import agent, owner, prometheus
+from lab.engines.docker import owner, prometheus
+from lab.engines.docker.agent.connections import hexed, is_stalled
+from lab.engines.docker.agent.rules import RULE, drop_rules
 from lab.engines.docker.containers import files_archive, instance_config
 from lab.engines.docker.layout import (
     Layout,
@@ -212,11 +214,11 @@ def test_scrape_targets_carry_the_labels_that_samples_are_found_by() -> None:
 
 def test_drop_rules_are_read_back_from_what_the_kernel_says() -> None:
     """Those for real traffic count, those for probes (through `lo`) do not."""
-    ways = [agent.drop_rules("198.18.7.130", way) for way in ("upstream", "downstream")]
+    ways = [drop_rules("198.18.7.130", way) for way in ("upstream", "downstream")]
     rules = [rule for way in ways for rule in way]
     assert len(set(rules)) == 4
     saved = [f"[3:180] {rule}" for rule in rules] + ["[7:420] -A INPUT -d 198.18.7.131/32 ! -i lo"]
-    found = [m.groupdict() for m in agent.RULE.finditer("\n".join(saved))]
+    found = [m.groupdict() for m in RULE.finditer("\n".join(saved))]
     assert [(m["address"], m["target"]) for m in found] == [
         ("198.18.7.130", "DROP"),
         ("198.18.7.130", "DROP"),
@@ -236,12 +238,12 @@ def test_drop_rules_are_read_back_from_what_the_kernel_says() -> None:
 )
 def test_a_peer_that_does_not_read_is_told_from_a_busy_one(row: str, stalled: bool) -> None:
     """Columns of /proc/net/tcp: state, queues, timer, retransmissions."""
-    assert agent.is_stalled(row.split()) is stalled
+    assert is_stalled(row.split()) is stalled
 
 
 def test_an_endpoint_is_written_as_the_kernel_writes_it() -> None:
     """The address in host byte order."""
-    assert agent.hexed("127.0.0.1:80") in ("0100007F:0050", "7F000001:0050")
+    assert hexed("127.0.0.1:80") in ("0100007F:0050", "7F000001:0050")
 
 
 def test_the_owner_of_a_label_is_this_process_and_no_other_with_its_number() -> None:

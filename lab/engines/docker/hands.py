@@ -1,4 +1,4 @@
-"""The orchestrator's end of the network agent (`agent.py`): orders out, answers back."""
+"""The orchestrator's end of the network agent (`agent/`): orders out, answers back."""
 
 from __future__ import annotations
 

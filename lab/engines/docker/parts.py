@@ -29,7 +29,6 @@ INSTRUMENT_SHARES = 4096
 """CPU weight of drivers and proxy, four times that of a service (Docker's default is 1024)."""
 
 _HOME = "/opt/lab"
-_AGENT_PATH = f"{_HOME}/agent.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +104,8 @@ def agent(setting: Setting, proxy_container: str) -> Part:
         setting.images[TOOLBOX_IMAGE],
         "agent",
         setting.labels,
-        command=["python", "-u", _AGENT_PATH],
+        command=["python", "-u", "-m", "agent"],
+        env={"PYTHONPATH": _HOME, "PYTHONDONTWRITEBYTECODE": "1"},
         host={
             "NetworkMode": f"container:{proxy_container}",
             "CapDrop": ["ALL"],
@@ -114,8 +114,7 @@ def agent(setting: Setting, proxy_container: str) -> Part:
             "LogConfig": {"Type": "none"},
         },
     )
-    source = Path(__file__).with_name("agent.py")
-    return Part(AGENT, {**config, **talks()}, archive({_AGENT_PATH: source}))
+    return Part(AGENT, {**config, **talks()}, _code("agent", Path(__file__).with_name("agent")))
 
 
 def driver(setting: Setting, design: str) -> Part:
@@ -198,9 +197,13 @@ def _published(*ports: int) -> Config:
 
 @cache
 def _package() -> bytes:
-    """The installed `lab` package, as a tar; the driver imports the little of it that it needs."""
-    root = Path(lab.__file__).parent
+    """The installed `lab` package; the driver imports the little of it that it needs."""
+    return _code("lab", Path(lab.__file__).parent)
+
+
+def _code(name: str, root: Path) -> bytes:
+    """A package's source as a tar, for the lab's home in a container."""
     files = {
-        f"{_HOME}/lab/{path.relative_to(root).as_posix()}": path for path in root.rglob("*.py")
+        f"{_HOME}/{name}/{path.relative_to(root).as_posix()}": path for path in root.rglob("*.py")
     }
     return archive(dict(sorted(files.items())))

@@ -1,0 +1,123 @@
+"""What a cluster may be able to *do* to the system, each a small protocol of its own.
+
+A fault names the ones it needs; an engine that lacks one refuses the fault, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:  # small processes of an engine start quicker without the whole language of files
+    from lab.plan import Instance, LinkEnd
+    from lab.proxies import Stream, Way
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much an instance may use: CPU in cores, memory in bytes; None is no limit."""
+
+    cpus: float | None
+    memory_bytes: int | None
+
+
+@runtime_checkable
+class Killable(Protocol):
+    """Instances can crash (SIGKILL, data kept) and be started again."""
+
+    async def kill(self, instance: Instance) -> None:
+        """Crash it; also make the links into it refuse, as a host without that listener does."""
+        ...
+
+    async def start(self, instance: Instance) -> None:
+        """Start a crashed instance with its data and reopen the links into it."""
+        ...
+
+
+@runtime_checkable
+class Stoppable(Killable, Protocol):
+    """Instances can be asked to end, as a deploy or a scale-down does."""
+
+    async def stop(self, instance: Instance, grace_s: float) -> None:
+        """Send its stop signal, crash it if it has not ended in time, then make its links refuse.
+
+        Until it has ended the links stay open, so that it can answer what it has begun.
+        """
+        ...
+
+
+@runtime_checkable
+class Throttleable(Protocol):
+    """The CPU that instances may use can be changed while they run."""
+
+    async def limits(self, instance: Instance) -> Limits:
+        """What is in force now: the kernel's word where it can be read, else the engine's."""
+        ...
+
+    async def limit_cpus(self, instance: Instance, cpus: float | None) -> None:
+        """Let it use that many cores, or without a limit."""
+        ...
+
+
+@runtime_checkable
+class MemoryLimitable(Protocol):
+    """The memory that instances may use can be changed while they run; beyond it they are killed.
+
+    From a limit of the lab's until the topology's own is back, that death is no surprise.
+    """
+
+    async def limits(self, instance: Instance) -> Limits:
+        """What is in force now: the kernel's word where it can be read, else the engine's."""
+        ...
+
+    async def limit_memory(self, instance: Instance, memory_bytes: int | None) -> None:
+        """Let it use that many bytes, or without a limit.
+
+        Raises:
+            InjectionError: it uses more already, and this kernel does not take that.
+        """
+        ...
+
+
+@runtime_checkable
+class Pausable(Protocol):
+    """Instances can be frozen whole; their kernel still completes TCP handshakes."""
+
+    async def pause(self, instance: Instance) -> None:
+        """Freeze every process of it."""
+        ...
+
+    async def resume(self, instance: Instance) -> None:
+        """Let it go on."""
+        ...
+
+
+@runtime_checkable
+class Resettable(Protocol):
+    """Connections of a link that are open can be reset, idle ones as well."""
+
+    async def reset(self, ends: Sequence[LinkEnd]) -> None:
+        """Both of their ends see a reset at once; connections opened later are not touched."""
+        ...
+
+
+@runtime_checkable
+class Partitionable(Protocol):
+    """Packets of a link can be dropped; established connections stall and go on after healing."""
+
+    async def cut(self, ends: Sequence[LinkEnd], way: Way = "both") -> None:
+        """Drop every packet of these link ends; cutting what is cut changes nothing.
+
+        One way: `upstream` drops what clients send, `downstream` what servers send. New
+        connections hang with either; those there are still carry bytes the other way.
+        """
+        ...
+
+    async def mend(self, ends: Sequence[LinkEnd], way: Way = "both") -> None:
+        """Stop dropping; mending what is whole changes nothing, nor does the other way."""
+        ...
+
+    async def passing(self, end: LinkEnd, timeout_s: float = 1.0) -> frozenset[Stream]:
+        """The streams in which something sent now does arrive, past toxics and new connections."""
+        ...
