@@ -7,16 +7,20 @@ class in it that talks HTTP and adds all of that; nothing outside of this module
 Never edit a chain whose peer does not read: Toxiproxy 2.12 then waits for the peer with the
 chain locked, and closing the connections at that point makes the wait endless (the one goroutine
 that would empty the chain needs the lock itself; Shopify/toxiproxy#558). The right order is to look
-first, and where a peer does not read, to close the connections *before* the edit.
+first, and where a peer does not read, to close the connections *before* the edit. A peer can still
+stop reading in between. Once an edit hangs, so does every other order to that proxy, closing it
+included, and nothing but a new server helps: it gets the same proxies and toxics as the old one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
+from functools import partial
 from typing import Any, TypeVar
 
 import requests
@@ -27,7 +31,9 @@ from toxiproxy.api import APIConsumer
 from lab.errors import EngineError
 from lab.proxies import ProxySpec, Toxic
 
-DEADLINE_S = 2.0
+DEADLINE_S = 4.0
+"""Closing a proxy waits for a dial that is under way: in the lab's network, for 3 s at most."""
+
 _THREADS = 16
 _RETRY_S = 0.02
 _EDIT = "an edit"
@@ -35,6 +41,8 @@ _EDIT = "an edit"
 T = TypeVar("T")
 Stalled = Callable[[str], Awaitable[bool]]
 """Whether a peer of a connection of that proxy does not read what it is sent."""
+Renew = Callable[[str], Awaitable[None]]
+"""Told why: ends the server, and starts a new one that answers at the same URL."""
 
 
 class _RefusedError(Exception):
@@ -43,6 +51,10 @@ class _RefusedError(Exception):
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
         self.status = status
+
+
+class _LostError(Exception):
+    """The server did not answer in time, or is gone; its text says which."""
 
 
 class _Server:
@@ -54,6 +66,12 @@ class _Server:
         self._local = threading.local()
 
     def request(self, method: str, path: str, **kwargs: Any) -> requests.Response:
+        """The answer to a request.
+
+        Raises:
+            _RefusedError: it is a refusal.
+            requests.RequestException: there is none.
+        """
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
             session = self._local.session = requests.Session()
@@ -93,15 +111,25 @@ class ToxiproxyClient:
     Args:
         url: its API, such as `http://127.0.0.1:8474`.
         stalled: tells whether a proxy has a peer that does not read; None when nobody can tell.
+        renew: the last resort when an order hangs; None when there is none.
         deadline_s: how long one request may take.
     """
 
     def __init__(
-        self, url: str, stalled: Stalled | None = None, deadline_s: float = DEADLINE_S
+        self,
+        url: str,
+        stalled: Stalled | None = None,
+        renew: Renew | None = None,
+        deadline_s: float = DEADLINE_S,
     ) -> None:
         self._server = _Server(url, deadline_s)
         self._stalled = stalled
+        self._renew = renew
+        self._renewing = asyncio.Lock()
+        self._servers = 1
         self._specs: dict[str, ProxySpec] = {}
+        self._chains: dict[str, dict[str, Toxic]] = {}
+        """What was ordered, by proxy and name, in the order in which the chain has it."""
         self._disabled_for: dict[str, set[str]] = {}
         self._enforcing: dict[str, asyncio.Lock] = {}
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="toxiproxy")
@@ -135,12 +163,7 @@ class ToxiproxyClient:
         Raises:
             EngineError: one of them cannot listen, or the server does not answer.
         """
-        body = [
-            {"name": p.name, "listen": p.listen, "upstream": p.upstream, "enabled": True}
-            for p in proxies
-        ]
-        # One request for all: the library would list all proxies before each one that it creates.
-        await self._call("creating proxies", lambda: _Consumer.post("/populate", json=body))
+        await self._call("creating proxies", lambda: _populate(proxies, enabled=True))
         self._specs.update({p.name: p for p in proxies})
 
     async def add(self, proxy: str, toxic: Toxic) -> None:
@@ -149,32 +172,31 @@ class ToxiproxyClient:
         One of the same name, kind and direction is updated in place, which disturbs no connection;
         any other of that name is removed first.
         """
-        body = {
-            "name": toxic.name,
-            "type": toxic.kind,
-            "stream": toxic.stream,
-            "toxicity": toxic.toxicity,
-            "attributes": dict(toxic.attributes),
-        }
         there = {t.name: t for t in await self._toxics_of(proxy)}.get(toxic.name)
-        if there and (there.kind, there.stream) == (toxic.kind, toxic.stream):
-            path = f"/proxies/{proxy}/toxics/{toxic.name}"
-            await self._edit(
-                proxy, f"updating {toxic.name}", lambda: _Consumer.post(path, json=body)
-            )
-            return
-        if there:
+        if there and (there.kind, there.stream) != (toxic.kind, toxic.stream):
             await self.remove(proxy, toxic.name)
-        await self._edit(
-            proxy, f"adding {toxic.name}", lambda: self._proxy(proxy).add_toxic(**body)
-        )
+            there = None
+        chain = self._chains.setdefault(proxy, {})
+        before = dict(chain)
+        chain[toxic.name] = toxic
+        try:
+            if there:
+                path = f"/proxies/{proxy}/toxics/{toxic.name}"
+                update = partial(_Consumer.post, path, json=_body(toxic))
+                await self._edit(proxy, f"updating {toxic.name}", update)
+            else:
+                add = partial(self._proxy(proxy).add_toxic, **_body(toxic))
+                await self._edit(proxy, f"adding {toxic.name}", add)
+        except EngineError:
+            self._chains[proxy] = before
+            raise
 
     async def remove(self, proxy: str, toxic: str) -> None:
         """Remove a toxic; removing one that is not there changes nothing."""
+        self._chains.get(proxy, {}).pop(toxic, None)
         if any(t.name == toxic for t in await self._toxics_of(proxy)):
-            await self._edit(
-                proxy, f"removing {toxic}", lambda: self._proxy(proxy).destroy_toxic(toxic)
-            )
+            remove = partial(self._proxy(proxy).destroy_toxic, toxic)
+            await self._edit(proxy, f"removing {toxic}", remove)
 
     async def set_enabled(self, proxy: str, enabled: bool, why: str = "") -> None:  # noqa: FBT001 - as the protocol
         """A disabled proxy refuses connections and closes the ones it has.
@@ -193,9 +215,9 @@ class ToxiproxyClient:
         library = self._proxy(proxy)
         async with self._enforcing.setdefault(proxy, asyncio.Lock()):
             if self._disabled_for.get(proxy):
-                await self._call(f"disabling {proxy}", library.disable)
+                await self._order(f"disabling {proxy}", library.disable)
             else:
-                await self._call(f"enabling {proxy}", library.enable)
+                await self._order(f"enabling {proxy}", library.enable)
 
     async def toxics(self) -> dict[str, list[Toxic]]:
         """All toxics in force, by proxy; proxies without any are left out."""
@@ -217,11 +239,11 @@ class ToxiproxyClient:
     async def _edit(self, proxy: str, what: str, edit: Callable[[], Any]) -> None:
         """Edit a proxy's chain; where a peer does not read, with its connections closed before."""
         if self._stalled is None or not await self._stalled(proxy):
-            await self._call(f"{what} on {proxy}", edit)
+            await self._order(f"{what} on {proxy}", edit)
             return
         await self.set_enabled(proxy, enabled=False, why=_EDIT)
         try:
-            await self._call(f"{what} on {proxy}", edit)
+            await self._order(f"{what} on {proxy}", edit)
         finally:
             await self.set_enabled(proxy, enabled=True, why=_EDIT)
 
@@ -238,7 +260,66 @@ class ToxiproxyClient:
         spec = self._specs.get(name, ProxySpec(name, "", ""))
         return toxiproxy.Proxy(name=name, listen=spec.listen, upstream=spec.upstream, enabled=True)
 
-    async def _call(self, what: str, function: Callable[[], T]) -> T:
+    async def _order(self, what: str, order: Callable[[], Any]) -> None:
+        """Have the server do what is already written down here.
+
+        Where it hangs, a new one does that, and everything else that was ordered.
+        """
+        servers = self._servers
+        with _in_words(what):
+            try:
+                await self._answer(order)
+            except _LostError as error:
+                await self._renewed(servers, what, error)
+
+    async def _call(self, what: str, question: Callable[[], T]) -> T:
+        """An answer of the server; where it hangs, a new one is asked."""
+        servers = self._servers
+        with _in_words(what):
+            try:
+                return await self._answer(question)
+            except _LostError as error:
+                await self._renewed(servers, what, error)
+            return await self._answer(question)
+
+    async def _renewed(self, servers: int, what: str, error: _LostError) -> None:
+        """Wait for a server later than the one that was lost; start it if nobody else does."""
+        async with self._renewing:
+            if self._servers > servers:
+                return
+            if self._renew is None or not self._specs:
+                raise error
+            await self._renew(f"{what}: {error}")
+            await self._restore()
+            self._servers += 1
+
+    async def _restore(self) -> None:
+        """Order a new server everything that is in force; toxics before the proxy accepts."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + self._server.deadline_s
+        while True:
+            try:
+                await self._answer(partial(_populate, self._specs.values(), enabled=False))
+                break
+            except _LostError:
+                if loop.time() > until_s:
+                    raise
+                await asyncio.sleep(_RETRY_S)
+        for proxy in self._specs:
+            library = self._proxy(proxy)
+            for toxic in self._chains.get(proxy, {}).values():
+                await self._answer(partial(library.add_toxic, **_body(toxic)))
+            if not self._disabled_for.get(proxy):
+                await self._answer(library.enable)
+
+    async def _answer(self, function: Callable[[], T]) -> T:
+        """What the server answers.
+
+        Raises:
+            _LostError: nothing.
+            _RefusedError: something else than was asked for.
+        """
+
         def call() -> T:
             _server.set(self._server)
             return function()
@@ -249,14 +330,39 @@ class ToxiproxyClient:
                 self._pool, copy_context().run, call
             )
         except requests.Timeout:
-            raise EngineError(
-                f"Toxiproxy: {what}: no answer within {self._server.deadline_s:g} s",
-                remedy="a peer of that link may have stopped reading: resume it",
-            ) from None
-        except _RefusedError as error:
-            raise EngineError(f"Toxiproxy: {what}: {error} (status {error.status})") from error
+            raise _LostError(f"no answer within {self._server.deadline_s:g} s") from None
         except requests.RequestException as error:
-            raise EngineError(f"Toxiproxy: {what}: it is gone ({error})") from error
+            raise _LostError(f"it is gone ({error})") from error
+
+
+@contextmanager
+def _in_words(what: str) -> Iterator[None]:
+    """Errors of the server, as the rest of the lab knows errors."""
+    try:
+        yield
+    except _LostError as error:
+        raise EngineError(f"Toxiproxy: {what}: {error}") from error
+    except _RefusedError as error:
+        raise EngineError(f"Toxiproxy: {what}: {error} (status {error.status})") from error
+
+
+def _populate(proxies: Iterable[ProxySpec], *, enabled: bool) -> None:
+    """One request for all: the library would list all proxies before each one that it creates."""
+    body = [
+        {"name": p.name, "listen": p.listen, "upstream": p.upstream, "enabled": enabled}
+        for p in proxies
+    ]
+    _Consumer.post("/populate", json=body)
+
+
+def _body(toxic: Toxic) -> dict[str, Any]:
+    return {
+        "name": toxic.name,
+        "type": toxic.kind,
+        "stream": toxic.stream,
+        "toxicity": toxic.toxicity,
+        "attributes": dict(toxic.attributes),
+    }
 
 
 def _toxic(body: dict[str, Any]) -> Toxic:

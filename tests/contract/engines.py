@@ -48,7 +48,7 @@ class Traits:
 _DOCKER = Traits(
     packets_per_request=8,  # handshake, request, answer, end
     drops_packets=True,
-    parts=frozenset({"lab/toxiproxy", "lab/prometheus", "lab/agent"}),
+    parts=frozenset({"lab/network", "lab/toxiproxy", "lab/prometheus", "lab/agent"}),
     versions={"toxiproxy": "2.12.0", "prometheus": "2.53.3", "docker": "", "kernel": ""},
 )
 _LOCAL = Traits(

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from lab.errors import EngineError
 from lab.proxies import ProxySpec, Toxic
-from lab.proxies.toxiproxy import ToxiproxyClient
+from lab.proxies.toxiproxy import DEADLINE_S, ToxiproxyClient
 from tests.contract import tiny
 from tests.contract.engines import Tiny
 from tests.integration.docker_support import up
@@ -127,6 +127,64 @@ async def test_a_toxic_comes_off_although_a_peer_does_not_read(lab: Tiny) -> Non
     assert await lab.cluster.residue() == []
 
 
+async def test_a_server_that_hangs_is_replaced_and_everything_that_was_ordered_is_there(
+    lab: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A peer stops reading between the look and the edit: Toxiproxy 2.12 then hangs for good.
+
+    The new server has the other link's toxic and the disabled link; the old toxic is gone, and the
+    run hears of it, because every connection of every link broke.
+    """
+    proxies, store, cache = lab.cluster.proxies, lab.end("store"), lab.end("cache")
+    other = latency(150)
+    deaths = asyncio.ensure_future(anext(lab.cluster.deaths()))
+    await proxies.add(store.proxy, Toxic("late", "latency", "upstream", {"latency": 5}))
+    await proxies.add(cache.proxy, other)
+    await lab.cluster.http(lab.app, "GET", "/flood/store")
+    await lab.cluster.pause(lab.store)
+    await _until_stalled(lab)
+    monkeypatch.setattr(proxies, "_stalled", None)
+    try:
+        began_s = time.monotonic()
+        await proxies.remove(store.proxy, "late")
+        took_s = time.monotonic() - began_s
+        monkeypatch.undo()
+        assert DEADLINE_S <= took_s < DEADLINE_S + 4, "it did not hang, so nothing was shown"
+        assert await proxies.toxics() == {cache.proxy: [other]}
+        assert 150 <= (await lab.ask("/new/cache"))["ms"] < 400
+    finally:
+        monkeypatch.undo()
+        await lab.cluster.resume(lab.store)
+        await proxies.remove(cache.proxy, "late")
+    name, why = await asyncio.wait_for(deaths, 5)
+    assert name == "lab/toxiproxy"
+    assert why.startswith("removing late")
+    assert (await lab.ask("/new/store"))["text"] == "store"
+    assert await lab.cluster.residue() == []
+
+
+async def test_a_server_whose_packets_are_lost_holds_up_its_link_for_seconds_only(
+    lab: Tiny,
+) -> None:
+    """The proxy dials inside its accept loop: with the kernel's six tries, that would be 127 s."""
+    end, address = lab.end("store"), lab.address(lab.store.name)
+    rule = f"OUTPUT -d {address} -p tcp --syn -j DROP"
+    await _in_network_of_proxy(lab, f"iptables -I {rule}")
+    try:
+        began_s = time.monotonic()
+        assert (await lab.cluster.probe(end, 10.0)).outcome in ("closed", "reset")
+        assert time.monotonic() - began_s < 6
+        asked = asyncio.create_task(lab.cluster.probe(end, 10.0))
+        await asyncio.sleep(0.2)
+        await lab.cluster.proxies.set_enabled(end.proxy, enabled=False, why="a test")
+        await asked
+    finally:
+        await _in_network_of_proxy(lab, f"iptables -D {rule}")
+        await lab.cluster.proxies.set_enabled(end.proxy, enabled=True, why="a test")
+    assert (await lab.cluster.probe(end)).outcome == "answered"
+    assert await lab.cluster.residue() == []
+
+
 async def test_an_edit_of_a_link_that_is_only_busy_closes_nothing(lab: Tiny) -> None:
     """Caution must not turn every toxic into a broken connection."""
     proxies, end = lab.cluster.proxies, lab.end("store")
@@ -146,3 +204,17 @@ async def _until_stalled(lab: Tiny) -> None:
     async with asyncio.timeout(30):
         while not await lab.order("stalled", link=link, upstream=upstream):  # noqa: ASYNC110
             await asyncio.sleep(0.1)
+
+
+async def _in_network_of_proxy(lab: Tiny, command: str) -> None:
+    """Run a command with rights to the network that proxy and agent share."""
+    network = lab.cluster._handles.containers["lab/network"]
+    image = lab.cluster._daemon.api.inspect_container(network)["Image"]
+    await asyncio.to_thread(
+        lab.cluster._daemon.client.containers.run,
+        image,
+        command,
+        network_mode=f"container:{network}",
+        cap_add=["NET_ADMIN"],
+        remove=True,
+    )

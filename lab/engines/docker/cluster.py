@@ -92,6 +92,11 @@ class DockerCluster:
             task.cancel()
         await asyncio.gather(*self._following, return_exceptions=True)
 
+    def note(self, name: str, why: str) -> None:
+        """Tell of something that ended although no fault ended it, as `deaths` does."""
+        if self._deaths:
+            self._deaths.note(name, why)
+
     async def driver(self, design: str) -> Driver:
         """The load driver of a design."""
         try:

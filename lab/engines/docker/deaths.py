@@ -48,6 +48,10 @@ class Deaths:
         while True:
             yield await self._seen.get()
 
+    def note(self, name: str, why: str) -> None:
+        """Something else that ended: not an instance, and not by an event of the daemon."""
+        self._seen.put_nowait((name, why))
+
     def close(self) -> None:
         """Watch no longer."""
         with contextlib.suppress(DockerException, OSError, ValueError, AttributeError):

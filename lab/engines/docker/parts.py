@@ -24,6 +24,7 @@ from lab.plan import Deployment, client_of
 TOXIPROXY_IMAGE = "ghcr.io/shopify/toxiproxy:2.12.0"
 TOOLBOX_IMAGE = "chaos-lab/toolbox"
 AGENT = "lab/agent"
+NETWORK = "lab/network"
 ENTRY_PORT = 8475
 INSTRUMENT_SHARES = 4096
 """CPU weight of drivers and proxy, four times that of a service (Docker's default is 1024)."""
@@ -66,21 +67,27 @@ def images_of(deployment: Deployment, *, drivers: bool) -> list[str]:
     return [TOXIPROXY_IMAGE, TOOLBOX_IMAGE, prometheus.IMAGE, *needed]
 
 
-def proxy(setting: Setting, *, entry: bool) -> Part:
-    """Toxiproxy; the host reaches its API, and with `entry` a way in for requests by hand."""
+def network(setting: Setting, *, entry: bool) -> Part:
+    """Holds the network namespace that proxy and agent share; does nothing else.
+
+    Addresses of links and packet rules belong to the namespace, so they outlive a proxy that hangs.
+    The host reaches the proxy's API, and with `entry` a way in for requests by hand.
+    """
     ports = [prometheus.PROXY_PORT, *([ENTRY_PORT] if entry else [])]
     config = part_config(
-        setting.images[TOXIPROXY_IMAGE],
-        "proxy",
+        setting.images[TOOLBOX_IMAGE],
+        "network",
         setting.labels,
-        command=["-host=0.0.0.0", "-proxy-metrics"],
-        # Its default, trace, writes several lines per connection: 28 MB in one retry storm, and
-        # writing them was the bottleneck that the storm then measured.
-        env={"LOG_LEVEL": "info"},
+        command=["sleep", "infinity"],
         host={
             **_published(*ports),
             "NetworkMode": setting.network,
-            "CpuShares": INSTRUMENT_SHARES,
+            # One process that ends at once when asked to: the namespace's other tenants are gone.
+            "Init": True,
+            # The proxy dials within its accept loop, without a limit of its own: a server whose
+            # packets are lost would hold up that link for 127 s after they pass again, and with it
+            # the order to close it. Two tries, after 1 s and 3 s: (tcp(7), tcp_syn_retries).
+            "Sysctls": {"net.ipv4.tcp_syn_retries": "1"},
             # Names in its hosts file: asking Docker's resolver takes two questions per connection,
             # inside the accept loop, and above 400 connections/s the queue was there.
             "ExtraHosts": [
@@ -95,10 +102,28 @@ def proxy(setting: Setting, *, entry: bool) -> Part:
         },
     )
     exposed: Config = {"ExposedPorts": {f"{port}/tcp": {} for port in ports}}
-    return Part(PROXY, {**config, **exposed, **setting.joins(PROXY)})
+    return Part(NETWORK, {**config, **exposed, **setting.joins(PROXY)})
 
 
-def agent(setting: Setting, proxy_container: str) -> Part:
+def proxy(setting: Setting, network_container: str) -> Part:
+    """Toxiproxy."""
+    config = part_config(
+        setting.images[TOXIPROXY_IMAGE],
+        "proxy",
+        setting.labels,
+        command=["-host=0.0.0.0", "-proxy-metrics"],
+        # Its default, trace, writes several lines per connection: 28 MB in one retry storm, and
+        # writing them was the bottleneck that the storm then measured.
+        env={"LOG_LEVEL": "info"},
+        host={
+            "NetworkMode": f"container:{network_container}",
+            "CpuShares": INSTRUMENT_SHARES,
+        },
+    )
+    return Part(PROXY, config)
+
+
+def agent(setting: Setting, network_container: str) -> Part:
     """The network agent, in the proxy's network namespace and with no right but to change that."""
     config = part_config(
         setting.images[TOOLBOX_IMAGE],
@@ -107,7 +132,7 @@ def agent(setting: Setting, proxy_container: str) -> Part:
         command=["python", "-u", "-m", "agent"],
         env={"PYTHONPATH": _HOME, "PYTHONDONTWRITEBYTECODE": "1"},
         host={
-            "NetworkMode": f"container:{proxy_container}",
+            "NetworkMode": f"container:{network_container}",
             "CapDrop": ["ALL"],
             # Kernels without nf_tables are spoken to through a raw socket (iptables-legacy).
             "CapAdd": ["NET_ADMIN", "NET_RAW"],

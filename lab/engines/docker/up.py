@@ -19,6 +19,7 @@ from lab.engines.docker.clean import clean, leftovers
 from lab.engines.docker.cluster import DockerCluster, Handles
 from lab.engines.docker.daemon import Daemon, connect
 from lab.engines.docker.down import take_down
+from lab.engines.docker.ending import crash
 from lab.engines.docker.hands import Agent
 from lab.engines.docker.health import Health, image_check
 from lab.engines.docker.images import Images
@@ -175,28 +176,45 @@ class BringUp:
         return Setting(self._deployment, layout, network, images, self._labels)
 
     async def _links(self, setting: Setting) -> Agent:
-        """The proxy, the agent beside it, and a proxy with an address of its own for every link."""
-        layout = setting.layout
-        container = await start_part(
-            self.daemon, layout, parts.proxy(setting, entry=self.wanted.keep), self.handles
+        """A namespace with agent and proxy in it, and for every link an address of its own."""
+        entry = self.wanted.keep
+        network = await start_part(
+            self.daemon, setting.layout, parts.network(setting, entry=entry), self.handles
         )
-        agent_part = parts.agent(setting, container)
-        channel = await start_talking(self.daemon, layout, agent_part, self.handles, self.logs)
+        await all_of(self._start_agent(setting, network), self._start_proxy(setting, network))
+        assert self.agent  # noqa: S101 - started just now
+        assert self.proxies  # noqa: S101 - started just now
+        proxies = [ProxySpec(e.proxy, *endpoints(e, setting.layout)) for e in self._deployment.ends]
+        if entry:
+            proxies.append(self._way_in(setting.layout))
+            self.handles.urls[ENTRY] = await published_port(self.daemon, network, parts.ENTRY_PORT)
+        await self.proxies.create(proxies)
+        return self.agent
+
+    async def _start_agent(self, setting: Setting, network: str) -> None:
+        layout = setting.layout
+        part = parts.agent(setting, network)
+        channel = await start_talking(self.daemon, layout, part, self.handles, self.logs)
         self.agent = agent = Agent(channel)
         await agent.order("route", subnet=str(layout.upper), own=str(layout.containers[PROXY]))
         await agent.order("account", addresses=[str(address) for address in layout.links.values()])
-        url = await published_port(self.daemon, container, prometheus.PROXY_PORT)
+
+    async def _start_proxy(self, setting: Setting, network: str) -> None:
+        part = parts.proxy(setting, network)
+        container = await start_part(self.daemon, setting.layout, part, self.handles)
+        url = await published_port(self.daemon, network, prometheus.PROXY_PORT)
         self.handles.urls["toxiproxy"] = url
-        self.proxies = ToxiproxyClient(url, self._stalled(setting, agent))
+        self.proxies = ToxiproxyClient(
+            url, self._stalled(setting), lambda why: self._renew_proxy(container, why)
+        )
         await self.proxies.ready(_PROXY_ANSWERS_S)
-        proxies = [ProxySpec(e.proxy, *endpoints(e, layout)) for e in self._deployment.ends]
-        if self.wanted.keep:
-            proxies.append(self._way_in(layout))
-            self.handles.urls[ENTRY] = await published_port(
-                self.daemon, container, parts.ENTRY_PORT
-            )
-        await self.proxies.create(proxies)
-        return agent
+
+    async def _renew_proxy(self, container: str, why: str) -> None:
+        """End a Toxiproxy that hangs and start it anew; a run in which that happened says so."""
+        await crash(self.daemon, container)
+        await self.daemon.call(self.daemon.api.start, container)
+        if self.cluster:
+            self.cluster.note(PROXY, f"{why}; started anew, which closed every connection")
 
     def _way_in(self, layout: Layout) -> ProxySpec:
         """For requests by hand: on to the client's own link, whose faults they then meet."""
@@ -204,7 +222,7 @@ class BringUp:
         link, _ = endpoints(end, layout)
         return ProxySpec(ENTRY, f"{layout.containers[PROXY]}:{parts.ENTRY_PORT}", link)
 
-    def _stalled(self, setting: Setting, agent: Agent) -> Stalled:
+    def _stalled(self, setting: Setting) -> Stalled:
         """How the control of the proxies learns that a peer of one of them does not read."""
         ends = {end.proxy: end for end in self._deployment.ends}
 
@@ -212,7 +230,8 @@ class BringUp:
             end = ends[proxy]
             real = f"{setting.layout.containers[end.server.name]}:{end.link.port}"
             link, _ = endpoints(end, setting.layout)
-            return bool(await agent.order("stalled", link=link, upstream=real))
+            assert self.agent  # noqa: S101 - links are there before anything edits one
+            return bool(await self.agent.order("stalled", link=link, upstream=real))
 
         return stalled
 
