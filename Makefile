@@ -72,6 +72,7 @@ schema: $(STAMP) ## Write what is made from the code: the JSON Schema and the pa
 	@$(VENV)/bin/python -m lab.schema --write
 	@$(LAB) list faults --markdown > docs/reference/faults.md
 
-bench: $(STAMP) ## Measure the load driver and the link proxy against named peers
+bench: $(STAMP) ## Measure the load driver, the link proxy and the faults against named peers
 	@$(VENV)/bin/python -m tests.bench.bench_driver
 	@$(VENV)/bin/python -m tests.bench.bench_proxy
+	@$(VENV)/bin/python -m tests.bench.bench_faults

@@ -53,7 +53,7 @@ class Flap(LinkFault):
     async def inject(self, cluster: Cluster) -> None:
         """Begin, unless it has begun."""
         if self._flapping is None:
-            self._healed.clear()
+            self._healed = asyncio.Event()  # of this event loop: a value may be run twice
             self._flapping = asyncio.create_task(self._flap(cluster))
 
     async def heal(self, cluster: Cluster) -> None:

@@ -124,10 +124,16 @@ class Tiny:
 
 @asynccontextmanager
 async def up_on(
-    name: str, deployment: Deployment, out: Path, *, drivers: bool = False, patience_s: float = 20.0
+    name: str,
+    deployment: Deployment,
+    out: Path,
+    *,
+    drivers: bool = False,
+    patience_s: float = 20.0,
+    run_id: str = "",
 ) -> AsyncIterator[Cluster]:
     """A deployment that is up on an engine, with a run id of its own."""
-    wanted = Wanted(secrets.token_hex(4), out, drivers=drivers)
+    wanted = Wanted(run_id or secrets.token_hex(4), out, drivers=drivers)
     async with _MAKE[name](patience_s).up(deployment, wanted, print) as cluster:
         yield cluster
 
