@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from lab.engines.abilities import (
+    Armable,
     Killable,
     Limits,
     MemoryLimitable,
     Partitionable,
     Pausable,
+    Point,
     Resettable,
     Stoppable,
     Throttleable,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:  # small processes of an engine start quicker without the whol
     from lab.proxies import Proxies, Stream
 
 __all__ = [
+    "Armable",
     "Bypasses",
     "Cluster",
     "Driver",
@@ -42,6 +45,7 @@ __all__ = [
     "MemoryLimitable",
     "Partitionable",
     "Pausable",
+    "Point",
     "Probe",
     "Resettable",
     "Say",

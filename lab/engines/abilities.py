@@ -5,7 +5,7 @@ A fault names the ones it needs; an engine that lacks one refuses the fault, wit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -44,6 +44,46 @@ class Stoppable(Killable, Protocol):
 
         Until it has ended the links stay open, so that it can answer what it has begun.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A failpoint of a process, by its own word; `life` is another one after each start of it.
+
+    `reached` and `struck` count since it was armed, `held` is how many wait there now.
+    """
+
+    life: str
+    armed: bool
+    reached: int
+    struck: int
+    held: int
+
+
+@runtime_checkable
+class Armable(Protocol):
+    """Services with failpoints (docs/failpoints.md) can be told to fail at a line of theirs."""
+
+    async def arm(self, instance: Instance, point: str, settings: Mapping[str, str]) -> Point:
+        """Let it fail there; from now until disarmed, its death is no surprise.
+
+        Raises:
+            EngineError: it does not answer.
+            InjectionError: it has no failpoints, or refuses these settings.
+        """
+        ...
+
+    async def disarm(self, instance: Instance, point: str) -> None:
+        """Nothing fails there any more; what was held or stopped goes on.
+
+        Raises:
+            EngineError: it runs and does not answer.
+        """
+        ...
+
+    async def point(self, instance: Instance, point: str, timeout_s: float) -> Point | None:
+        """What it says of a point; None when it does not answer in time, or has no failpoints."""
         ...
 
 

@@ -11,6 +11,7 @@ from lab.faults.base import Fault, Observation, refusal
 from lab.faults.blackhole import Blackhole
 from lab.faults.cpu_limit import CpuLimit
 from lab.faults.crash_loop import CrashLoop
+from lab.faults.failpoint import Failpoint
 from lab.faults.flap import Flap
 from lab.faults.injection import Injection
 from lab.faults.kill import Kill
@@ -34,6 +35,7 @@ KINDS: Final[Mapping[str, type[Fault]]] = {
         Blackhole,
         CpuLimit,
         CrashLoop,
+        Failpoint,
         Flap,
         Kill,
         Latency,

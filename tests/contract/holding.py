@@ -19,7 +19,7 @@ from lab.loading import find_topology, load_topology
 from lab.plan import deploy_topology
 from lab.record import FaultRecord
 from tests.contract.engines import up_on
-from tests.contract.test_faults import CASES, PROJECT
+from tests.contract.test_faults import CASES, PROJECT, buyers
 
 FOR_EVER_S = 3600.0
 
@@ -36,7 +36,8 @@ async def hold(engine: str, run_id: str, out: Path, case: str) -> None:
     topology = load_topology(find_topology("shop", PROJECT), "shop")
     async with up_on(engine, deploy_topology(topology), out, run_id=run_id) as cluster:
         scheduled = ScheduledFault(fault=CASES[case], at_s=0.0, for_s=FOR_EVER_S, name="held")
-        await Injection(scheduled, cluster, Clock.starting_in(0), told).run()
+        async with buyers(CASES[case], cluster):
+            await Injection(scheduled, cluster, Clock.starting_in(0), told).run()
 
 
 if __name__ == "__main__":

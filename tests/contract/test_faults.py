@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -11,11 +13,12 @@ import pytest_asyncio
 
 from lab.clock import Clock
 from lab.engines import Cluster
+from lab.errors import EngineError
 from lab.experiment import ScheduledFault
 from lab.faults import KINDS, Injection, refusal
 from lab.faults.base import Fault
 from lab.loading import find_topology, load_topology
-from lab.plan import deploy_topology
+from lab.plan import Instance, deploy_topology
 from tests.contract.engines import MODES, up_on
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -34,6 +37,13 @@ CASES: dict[str, Fault] = {
     "blackhole of replies": KINDS["blackhole"].model_validate(
         {"link": LINK, "stream": "downstream"}
     ),
+    **{
+        f"failpoint that {do}s": KINDS["failpoint"].model_validate(
+            {"service": "inventory", "point": "reserving", "do": do}
+            | ({"delay": "50ms"} if do == "delay" else {})
+        )
+        for do in ("die", "stop", "error", "delay", "hold")
+    },
     "flap": KINDS["flap"].model_validate({"link": LINK, "period": "600ms", "down": "300ms"}),
     "kill": KINDS["kill"].model_validate({"service": "inventory"}),
     "latency": KINDS["latency"].model_validate({"link": LINK, "delay": "150ms"}),
@@ -79,6 +89,26 @@ async def settled(fault: Fault, cluster: Cluster, *, in_effect: bool) -> str:
         await asyncio.sleep(0.05)
 
 
+@contextlib.asynccontextmanager
+async def buyers(fault: Fault, cluster: Cluster) -> AsyncIterator[None]:
+    """For what bites only those that come by: somebody buys all the time."""
+
+    async def buy(app: Instance) -> None:
+        while True:
+            with contextlib.suppress(EngineError):
+                await cluster.http(app, "POST", "/buy/1")
+            await asyncio.sleep(0.02)
+
+    apps = cluster.deployment.instances_of("app") if fault.kind == "failpoint" else ()
+    tasks = [asyncio.create_task(buy(app)) for app in apps]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 def is_refused(fault: Fault, cluster: Cluster) -> bool:
     """Whether the engine lacks what the fault needs; then a run must refuse it by name and why."""
     if all(isinstance(cluster, ability) for ability in fault.needs):
@@ -105,13 +135,14 @@ async def test_a_fault_bites_heals_and_leaves_nothing(cluster, kind):
         return
     assert fault.targets(cluster.deployment)
     await settled(fault, cluster, in_effect=False)
-    try:
-        await fault.inject(cluster)
-        await fault.inject(cluster)
-        await settled(fault, cluster, in_effect=True)
-    finally:
-        await fault.heal(cluster)
-        await fault.heal(cluster)
+    async with buyers(fault, cluster):
+        try:
+            await fault.inject(cluster)
+            await fault.inject(cluster)
+            await settled(fault, cluster, in_effect=True)
+        finally:
+            await fault.heal(cluster)
+            await fault.heal(cluster)
     await settled(fault, cluster, in_effect=False)
     assert await cluster.residue() == []
 
@@ -132,11 +163,12 @@ async def test_cancelling_a_fault_heals_it(cluster, kind):
 
     injection = Injection(scheduled, cluster, Clock.starting_in(0), changed)
     task = asyncio.create_task(injection.run())
-    async with asyncio.timeout(20):
-        await bit.wait()
-    assert injection.record.bit
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    async with buyers(fault, cluster):
+        async with asyncio.timeout(20):
+            await bit.wait()
+        assert injection.record.bit
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
     assert injection.record.healed
     assert await cluster.residue() == []

@@ -1,4 +1,4 @@
-"""The services' shared library: slots, failpoint, settings and what every service answers."""
+"""The services' shared library: slots, failpoints, settings and what every service answers."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from starlette.routing import Route
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "topologies" / "lib"))
 
-from labkit import FullError, Slots, count, count_if_wasted, seconds, service
-from labkit.failpoint import Failpoint
+from labkit import FullError, Slots, count, count_if_wasted, failpoint, seconds, service
 
 
 def metric(name: str, **labels: str) -> float:
@@ -121,16 +120,6 @@ async def test_finished_work_counts_as_wasted_when_the_caller_has_left(left: boo
     assert metric("app_wasted_work_total") == before + left
 
 
-def test_a_failpoint_strikes_the_same_requests_for_the_same_seed() -> None:
-    def struck(seed: int) -> list[bool]:
-        failpoint = Failpoint()
-        failpoint.arm(0.2, seed)
-        return [failpoint.strikes() for _ in range(2000)]
-
-    assert struck(1) == struck(1) != struck(2)
-    assert 320 < sum(struck(1)) < 480  # 400 expected; five standard deviations are 89
-
-
 async def test_the_failpoint_is_armed_and_disarmed_over_http_and_spares_the_lab() -> None:
     async def work(request: Request) -> Response:
         return PlainTextResponse("done")
@@ -144,6 +133,22 @@ async def test_the_failpoint_is_armed_and_disarmed_over_http_and_spares_the_lab(
         assert (await http.get("/work/1")).status_code == 200
         for nonsense in ("", "?share=2", "?share=some", "?share=0.1&seed=x"):
             assert (await http.post(f"/_lab/fail{nonsense}")).status_code == 400
+        assert (await http.get("/_lab/fail")).json()["share"] == 0.0
+
+
+async def test_an_error_at_a_named_point_is_an_answer_500() -> None:
+    async def work(request: Request) -> Response:
+        await failpoint("deep_inside")
+        return PlainTextResponse("done")
+
+    async with client(Route("/work", work)) as http:
+        await http.post("/_lab/failpoints/deep_inside?do=error&count=1")
+        answer = await http.get("/work")
+        assert (answer.status_code, answer.text) == (500, "failpoint deep_inside\n")
+        assert (await http.get("/work")).status_code == 200
+        told = (await http.get("/_lab/failpoints/deep_inside")).json()
+        assert (told["armed"], told["reached"], told["struck"]) == (False, 2, 1)
+        await http.delete("/_lab/failpoints/deep_inside")
 
 
 async def test_requests_are_counted_by_route_and_status_but_not_the_lab_s_own() -> None:

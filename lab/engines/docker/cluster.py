@@ -16,6 +16,7 @@ from lab.engines.docker.daemon import Daemon
 from lab.engines.docker.deaths import Deaths
 from lab.engines.docker.driver_channel import DockerDriver
 from lab.engines.docker.ending import ask_to_end, crash
+from lab.engines.docker.failing import Failing
 from lab.engines.docker.hands import Agent
 from lab.engines.docker.health import Health
 from lab.engines.docker.layout import Layout
@@ -45,7 +46,7 @@ class Handles:
     urls: dict[str, str] = field(default_factory=dict)
 
 
-class DockerCluster:
+class DockerCluster(Failing):
     """`lab.engines.Cluster`, with every optional ability."""
 
     engine = "docker"
@@ -207,7 +208,8 @@ class DockerCluster:
             for end in self.deployment.ends
             if self._address(end) in refusing
         ]
-        return [*await residue(self, cut, self._handles.jobs), *limited, *shut]
+        left = await residue(self, cut, self._handles.jobs)
+        return [*left, *limited, *shut, *await self.armed()]
 
     async def bypasses(self) -> Bypasses | None:
         """A client finds only its links' addresses in its hosts file: nobody looks."""

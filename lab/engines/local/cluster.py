@@ -16,6 +16,7 @@ import psutil
 from lab import __version__
 from lab.engines import Bypasses, Driver, Exchange, Probe, State, Traffic, Usage
 from lab.engines.local.collected import Collector
+from lab.engines.local.failing import Failing
 from lab.engines.local.health import Health
 from lab.engines.local.layout import Layout
 from lab.engines.local.pipe import Pipe
@@ -65,7 +66,7 @@ class Handles:
             # Two faults wanted it back at once, and the other was quicker.
 
 
-class LocalCluster:
+class LocalCluster(Failing):
     """`lab.engines.Cluster`, and `Stoppable`, `Pausable` and `Partitionable` as well."""
 
     engine = "local"
@@ -182,7 +183,7 @@ class LocalCluster:
         """What is not as it was when the cluster came up."""
         held = await self._proxy.cuts()
         cut = {end.name for end in self.deployment.ends if end.proxy in held}
-        return await residue(self, cut, self._handles.jobs)
+        return [*await residue(self, cut, self._handles.jobs), *await self.armed()]
 
     async def bypasses(self) -> Bypasses | None:
         """Connections seen that go past the proxy of their link."""

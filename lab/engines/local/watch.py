@@ -29,7 +29,8 @@ class Watch:
     """Watches the instances of one run.
 
     `expected` holds the names of those that the lab itself ends, or that end when their work is
-    done. `went` closes the links of an instance that is gone, `come_back` starts it again and
+    done. `excused` holds those that a fault lets end by themselves: their links follow, and it is
+    no news. `went` closes the links of an instance that is gone, `come_back` starts it again and
     opens them.
     """
 
@@ -43,6 +44,7 @@ class Watch:
         come_back: Follow,
     ) -> None:
         self.expected = set(expected)
+        self.excused: set[str] = set()
         self._deployment = deployment
         self._supervisor = supervisor
         self._went, self._come_back = went, come_back
@@ -90,7 +92,8 @@ class Watch:
         async for ended in self._supervisor.events():
             instance = instances.get(ended.name)
             if instance and not ended.asked and ended.name not in self.expected:
-                self._seen.put_nowait((ended.name, f"exit code {exit_code(ended.code)}"))
+                if ended.name not in self.excused:
+                    self._seen.put_nowait((ended.name, f"exit code {exit_code(ended.code)}"))
                 self._spawn(self._follow(instance, ended.code))
 
     async def _follow(self, instance: Instance, code: int) -> None:

@@ -2,12 +2,24 @@
 
     app = service(Route("/work", work))
 
-adds `/metrics`, `/healthz` and the failpoint `/_lab/fail`, and counts and times every request.
-`Slots` gives a service a declared capacity.
+adds `/metrics`, `/healthz` and, under `/_lab/`, failpoints, and counts and times every request.
+`Slots` gives a service a declared capacity; `failpoint` and `event` mark lines of its code.
 """
 
 from labkit.app import service
+from labkit.failpoint import FailpointError, event, failpoint, failpoint_sync
 from labkit.settings import count, seconds
 from labkit.slots import FullError, Slots, count_if_wasted
 
-__all__ = ["FullError", "Slots", "count", "count_if_wasted", "seconds", "service"]
+__all__ = [
+    "FailpointError",
+    "FullError",
+    "Slots",
+    "count",
+    "count_if_wasted",
+    "event",
+    "failpoint",
+    "failpoint_sync",
+    "seconds",
+    "service",
+]

@@ -1,4 +1,4 @@
-"""The frame of a service: routes, metrics, readiness and the failpoint in one ASGI application."""
+"""The frame of a service: routes, metrics, readiness and failpoints in one ASGI application."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
-from labkit.failpoint import Failpoint
+from labkit.failpoint import POINTS, REQUEST, FailpointError, failpoint
 from labkit.metrics import DURATION, INFLIGHT, REQUESTS
 from labkit.slots import FullError
 
@@ -36,16 +36,15 @@ def service(
         errors: exception class -> handler, as in Starlette.
     """
     _allow_many_connections()
-    failpoint = Failpoint()
     admin = (
         Route("/metrics", _metrics),
         Route("/healthz", _healthz),
-        Route("/_lab/fail", failpoint.endpoint, methods=["GET", "POST", "DELETE"]),
+        Mount("/_lab", app=POINTS.asgi),
     )
     return Starlette(
         routes=[*admin, *routes],
-        middleware=[Middleware(_Observed, failpoint=failpoint)],
-        exception_handlers={FullError: _full, **(errors or {})},
+        middleware=[Middleware(_Observed)],
+        exception_handlers={FullError: _full, FailpointError: _failed, **(errors or {})},
         lifespan=lifespan,
     )
 
@@ -57,14 +56,13 @@ def _allow_many_connections() -> None:
 
 
 class _Observed:
-    """Counts and times every request, and lets the failpoint answer in its place.
+    """Counts and times every request, each of which passes the failpoint `request`.
 
     Plain ASGI: Starlette's `BaseHTTPMiddleware` costs a task and two queues per request.
     """
 
-    def __init__(self, app: ASGIApp, failpoint: Failpoint) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._failpoint = failpoint
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"].startswith(ADMIN):
@@ -80,14 +78,20 @@ class _Observed:
         began_s = time.perf_counter()
         INFLIGHT.inc()
         try:
-            struck = self._failpoint.strikes()
-            app = PlainTextResponse("failpoint\n", 500) if struck else self._app
-            await app(scope, receive, noting)
+            await self._answer(scope, receive, noting)
         finally:
             INFLIGHT.dec()
             route = getattr(scope.get("route"), "path", "")
             DURATION.labels(route).observe(time.perf_counter() - began_s)
             REQUESTS.labels(route, status).inc()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await failpoint(REQUEST)
+        except FailpointError as error:
+            await PlainTextResponse(f"{error}\n", 500)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 async def _metrics(_request: Request) -> Response:
@@ -100,3 +104,7 @@ async def _healthz(_request: Request) -> Response:
 
 async def _full(_request: Request, _error: Exception) -> Response:
     return PlainTextResponse("busy, come back later\n", status_code=503)
+
+
+async def _failed(_request: Request, error: Exception) -> Response:
+    return PlainTextResponse(f"{error}\n", status_code=500)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from labkit import service
+from labkit import failpoint, service
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -14,6 +14,7 @@ RESERVE_S = 0.005
 
 async def reserve(request: Request) -> Response:
     """Reserve one item."""
+    await failpoint("reserving")
     await asyncio.sleep(RESERVE_S)
     return PlainTextResponse(f"reserved {request.path_params['item']}\n")
 

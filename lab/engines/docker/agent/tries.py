@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import http.client
 import socket
@@ -13,6 +14,7 @@ from typing import Any
 from .kernel import OrderError
 
 LISTEN_RETRY_S = 0.03
+_REQUESTS_MAX = 128
 
 
 class Tries:
@@ -21,6 +23,8 @@ class Tries:
     def __init__(self) -> None:
         super().__init__()
         self._own: str | None = None
+        # Requests that wait for something to happen hold up no others.
+        self._requests = concurrent.futures.ThreadPoolExecutor(_REQUESTS_MAX, "http")
 
     async def probe(self, address: str, port: int, text: str, timeout_s: float) -> dict[str, Any]:
         """One try of a link: connect, say this (a character a byte), wait for the first byte."""
@@ -122,7 +126,8 @@ class Tries:
                 connection.close()
 
         try:
-            return await asyncio.to_thread(ask)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._requests, ask)
         except (OSError, http.client.HTTPException) as error:
             why = str(error) or type(error).__name__
             raise OrderError(f"{method} {path} at {address}:{port}: {why}") from error
