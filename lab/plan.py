@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 
 from lab.experiment import Design, Experiment
+from lab.selection import NOTHING_FOUND, Found, ends_of_link, means, parse_selection
 from lab.topology import CLIENT, Link, Service, Topology
 
 
@@ -82,17 +82,23 @@ class Deployment:
                 return instance
         raise KeyError(name)
 
-    def instances_of(self, target: str) -> list[Instance]:
-        """All instances, over all designs, of `app`, of one replica (`app-2`), or like `app-*`."""
+    def instances_of(self, target: str, found: Found = NOTHING_FOUND) -> list[Instance]:
+        """All instances, over all designs, of `app`, of one replica (`app-2`), or like `app-*`.
+
+        Or of a selection (`leader of etcd`): those `found`, else all that it may be.
+        """
         return [
-            instance
-            for instance in self.instances
-            if any(fnmatchcase(name, target) for name in (instance.service.name, instance.host))
+            one
+            for one in self.instances
+            if means(target, one.name, one.service.name, one.host, found)
         ]
 
-    def ends_of(self, target: str) -> list[LinkEnd]:
-        """All link ends of `app -> db`, `app-1 -> db` or with a port, over all designs."""
-        return [end for end in self.ends if _matches(end, target)]
+    def ends_of(self, target: str, found: Found = NOTHING_FOUND) -> list[LinkEnd]:
+        """All link ends of `app -> db`, `app-1 -> db` or with a port, over all designs.
+
+        Either end may be a selection.
+        """
+        return [end for end in self.ends if _matches(end, target, found)]
 
     def ends_into(self, instance: Instance) -> list[LinkEnd]:
         """All link ends whose server is this instance."""
@@ -166,11 +172,17 @@ def _ends(design: str, topology: Topology, services: Mapping[str, Service]) -> I
                     yield LinkEnd(owner, link, client, server)
 
 
-def _matches(end: LinkEnd, target: str) -> bool:
-    left, _, right = (part.strip() for part in target.partition("->"))
-    server, _, port = right.partition(":")
+def _matches(end: LinkEnd, target: str, found: Found) -> bool:
+    client, server, port = ends_of_link(target)
     return (
-        left in (end.link.client, end.client_host)
-        and server in (end.link.server, end.server.host)
+        _is_end(client, end.client, end.link.client, end.client_host, found)
+        and _is_end(server, end.server.name, end.link.server, end.server.host, found)
         and port in ("", str(end.link.port))
     )
+
+
+def _is_end(word: str, name: str, service: str, host: str, found: Found) -> bool:
+    """An end of a link is a name or a selection, and never a pattern."""
+    if parse_selection(word):
+        return means(word, name, service, host, found)
+    return word in (service, host)

@@ -19,7 +19,7 @@ from lab.clock import Clock
 from lab.engines import Cluster, Driver, Engine, Traffic, Usage, Wanted
 from lab.errors import EngineError, LabError
 from lab.experiment import Experiment
-from lab.faults import Injection, refusal
+from lab.faults import Held, Injection, check_targets, refusal
 from lab.gathered import LAB_PART, Gathered, watched_metrics
 from lab.history import Op
 from lab.load.session import LoadSession
@@ -109,7 +109,7 @@ def _refuse_unhostable(experiment: Experiment, cluster: Cluster) -> None:
 
 
 async def _preflight(state: Gathered, cluster: Cluster) -> None:
-    """Every link must answer through its proxy before load is put on it."""
+    """Every link must answer through its proxy, and every fault find its targets, before load."""
     ends = state.deployment.ends
     probes = await asyncio.gather(*(cluster.probe(end, 3.0) for end in ends))
     for end, probe in zip(ends, probes, strict=True):
@@ -119,6 +119,8 @@ async def _preflight(state: Gathered, cluster: Cluster) -> None:
                 remedy=f"look at the log of {end.server.name}: does it listen on {end.link.port}?",
             )
     state.emit(Progress(f"{len(ends)} links answer through their proxies"))
+    for scheduled in state.experiment.faults:
+        await check_targets(scheduled, cluster, state.experiment.seed)
 
 
 async def _timeline(
@@ -129,9 +131,12 @@ async def _timeline(
     def changed(record: FaultRecord, stage: str) -> None:
         _fault_changed(state, record, stage)
 
+    seed, held = state.experiment.seed, Held()
     work: list[asyncio.Task[Any]] = [
-        asyncio.create_task(Injection(scheduled, cluster, state.clock, changed).run())
-        for scheduled in state.experiment.faults
+        asyncio.create_task(
+            Injection(one, cluster, state.clock, changed, seed=seed, held=held).run()
+        )
+        for one in state.experiment.faults
     ]
     helpers = [
         asyncio.create_task(helper)
@@ -274,8 +279,9 @@ async def _residue(state: Gathered, cluster: Cluster) -> list[str]:
     """What faults left behind, without what is meant to stay (a crash without restart)."""
     meant: set[str] = set()
     for scheduled in state.experiment.faults:
-        if scheduled.fault.permanent:
-            targets = scheduled.fault.targets(state.deployment)
+        went = state.faults.get(scheduled.name)
+        if scheduled.fault.permanent and went and went.injected_s is not None:
+            targets = went.targets
             ends = [
                 e for t in targets for e in state.deployment.ends_into(state.deployment.instance(t))
             ]

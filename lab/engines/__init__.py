@@ -24,6 +24,7 @@ from lab.engines.abilities import (
     Pausable,
     Point,
     Resettable,
+    Scrapable,
     Stoppable,
     Throttleable,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "Probe",
     "Resettable",
     "Say",
+    "Scrapable",
     "State",
     "Stoppable",
     "Throttleable",

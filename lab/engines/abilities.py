@@ -88,6 +88,19 @@ class Armable(Protocol):
 
 
 @runtime_checkable
+class Scrapable(Protocol):
+    """What instances tell of themselves can be asked for now, and not only once a second."""
+
+    async def scrape(self, instance: Instance, timeout_s: float = 1.0) -> str:
+        """Its metrics in Prometheus' text format, past every fault, by its exporter if it has one.
+
+        Raises:
+            EngineError: it has none, or does not answer in time.
+        """
+        ...
+
+
+@runtime_checkable
 class Throttleable(Protocol):
     """The CPU that instances may use can be changed while they run."""
 

@@ -13,7 +13,7 @@ from lab.faults.cpu_limit import CpuLimit
 from lab.faults.crash_loop import CrashLoop
 from lab.faults.failpoint import Failpoint
 from lab.faults.flap import Flap
-from lab.faults.injection import Injection
+from lab.faults.injection import Held, Injection, check_targets
 from lab.faults.kill import Kill
 from lab.faults.latency import Latency
 from lab.faults.limit_data import LimitData
@@ -53,4 +53,4 @@ KINDS: Final[Mapping[str, type[Fault]]] = {
 }
 """Every fault kind by its YAML word."""
 
-__all__ = ["KINDS", "Fault", "Injection", "Observation", "refusal"]
+__all__ = ["KINDS", "Fault", "Held", "Injection", "Observation", "check_targets", "refusal"]

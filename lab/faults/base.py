@@ -8,16 +8,20 @@ and after, so that "it bit" and "it is gone" are measurements and not the return
 from __future__ import annotations
 
 import asyncio
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, PrivateAttr
 
 from lab.engines import Cluster, Probe
 from lab.experiment import Model
+from lab.loading.hints import nearest
 from lab.plan import Deployment, Instance, LinkEnd
+from lab.selection import NOTHING_FOUND, Found, ends_of_link, parse_selection
+from lab.targets import ROLES
 from lab.units import format_duration
 
 PROBE_TIMEOUT_S = 0.4
@@ -46,6 +50,29 @@ class Observation:
         return cls(bool(found) and all(found), bool(found) and not any(found), text)
 
 
+def _member(text: str) -> str:
+    """A name, a pattern, or a selection with a role that somebody can find."""
+    selection = parse_selection(text)
+    if selection and selection.role and selection.role not in ROLES:
+        near = nearest(selection.role, ROLES)
+        remedy = f"{near} of {selection.service}" if near else f"one of {', '.join(ROLES)}"
+        raise ValueError(f"nobody is `{selection.role}`: write {remedy}")
+    return text
+
+
+def _link(text: str) -> str:
+    for end in ends_of_link(text)[:2]:
+        _member(end)
+    return text
+
+
+Member = Annotated[str, AfterValidator(_member)]
+"""A service, a replica, a pattern, or a selection such as `leader of etcd` and `one of app`."""
+
+LinkText = Annotated[str, AfterValidator(_link)]
+"""`client -> server`; either end may be a selection."""
+
+
 class Fault(Model, ABC):
     """Base of all fault kinds. `kind` is the word in YAML, the file's name and the metric label."""
 
@@ -54,6 +81,35 @@ class Fault(Model, ABC):
     """Optional protocols of `lab.engines` that the cluster must offer."""
     why_needed: ClassVar[str] = ""
     """What these need of a machine, for the message that refuses the fault."""
+    _found: Found = PrivateAttr(default=NOTHING_FOUND)
+    """What its selections turned out to be; kept from injecting to healing."""
+
+    def members(self) -> tuple[str, ...]:
+        """The names, patterns and selections that say whom it breaks."""
+        return ()
+
+    def selections(self) -> tuple[str, ...]:
+        """Those that must be made before it can be injected."""
+        return tuple(text for text in dict.fromkeys(self.members()) if parse_selection(text))
+
+    @property
+    def made(self) -> bool:
+        """Whether all of its selections are."""
+        return all(text in self._found for text in self.selections())
+
+    def bound(self, found: Found) -> Self:
+        """The same fault with its selections made."""
+        copy = self.model_copy()
+        copy._found = found  # noqa: SLF001 - its own
+        return copy
+
+    def text(self) -> str:
+        """`describe()`, and after each selection whom it turned out to be: `(= etcd-2)`."""
+        words = self.describe()
+        for text, names in self._found.items():
+            pattern = rf"(?<![\w.-]){re.escape(text)}(?![\w.*?-])"
+            words = re.sub(pattern, f"{text} (= {_shown(names)})", words)
+        return words
 
     @abstractmethod
     def describe(self) -> str:
@@ -62,6 +118,15 @@ class Fault(Model, ABC):
     @abstractmethod
     def targets(self, deployment: Deployment) -> tuple[str, ...]:
         """Unique names of the link ends or instances it breaks, over all designs."""
+
+    def places(self, deployment: Deployment) -> set[tuple[str, str]]:
+        """Targets and streams that no other fault of its kind may have at the same time.
+
+        Two that have one would heal each other.
+        """
+        stream = getattr(self, "stream", "both")
+        both = ("upstream", "downstream") if stream == "both" else (stream,)
+        return {(target, one) for target in self.targets(deployment) for one in both}
 
     @abstractmethod
     async def inject(self, cluster: Cluster) -> None:
@@ -86,12 +151,26 @@ class Fault(Model, ABC):
         return False
 
 
+def _shown(names: Iterable[str]) -> str:
+    """`etcd-2` where every design has the same, else `pool/etcd-2, none/etcd-1`."""
+    hosts: dict[str, set[str]] = {}
+    for name in names:
+        design, _, host = name.rpartition("/")
+        hosts.setdefault(design, set()).add(host)
+    alike = {frozenset(group) for group in hosts.values()}
+    return ", ".join(sorted(alike.pop() if len(alike) == 1 else names))
+
+
 class LinkFault(Fault):
     """A fault of a link; `link` is `app -> db`, `app-1 -> db` or with the port."""
 
-    link: str = Field(
+    link: LinkText = Field(
         description="the link to break, as `client -> server`", examples=["app -> db"]
     )
+
+    def members(self) -> tuple[str, ...]:
+        """Both of its ends."""
+        return ends_of_link(self.link)[:2]
 
     def targets(self, deployment: Deployment) -> tuple[str, ...]:
         """The names of its link ends."""
@@ -99,16 +178,20 @@ class LinkFault(Fault):
 
     def ends(self, deployment: Deployment) -> list[LinkEnd]:
         """Its link ends over all designs."""
-        return deployment.ends_of(self.link)
+        return deployment.ends_of(self.link, self._found)
 
 
 class ServiceFault(Fault):
     """A fault of a service: its replicas (`app`), one (`app-2`), some (`app-*`), in all designs."""
 
-    service: str = Field(
-        description="the service, one replica of it, or a pattern",
-        examples=["app", "app-1", "db-*"],
+    service: Member = Field(
+        description="the service, one replica of it, a pattern, or whom to look for",
+        examples=["app", "app-1", "db-*", "leader of etcd", "one of app"],
     )
+
+    def members(self) -> tuple[str, ...]:
+        """That one."""
+        return (self.service,)
 
     def targets(self, deployment: Deployment) -> tuple[str, ...]:
         """The names of its instances."""
@@ -116,7 +199,7 @@ class ServiceFault(Fault):
 
     def instances(self, deployment: Deployment) -> list[Instance]:
         """Its instances over all designs."""
-        return deployment.instances_of(self.service)
+        return deployment.instances_of(self.service, self._found)
 
 
 def refusal(fault: Fault, cluster: Cluster) -> str:

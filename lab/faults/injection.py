@@ -2,6 +2,9 @@
 
     look (before) … planned time: inject, look until it bit … end: heal, look until it is gone
 
+Whom it breaks, where it does not say so by name (`leader of etcd`), is found out before looking,
+and again in the moment of injecting; what was found then is kept until it is healed.
+
 Whatever happens in between (an exception, Ctrl-C, a cancelled task), healing is tried, with a
 deadline of its own, and is not cut short by a second cancellation.
 """
@@ -9,20 +12,38 @@ deadline of its own, and is not cut short by a second cancellation.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from lab.clock import Clock
 from lab.engines import Cluster
-from lab.errors import HealError, InjectionError, LabError
+from lab.errors import EngineError, HealError, InjectionError, LabError
 from lab.experiment import ScheduledFault
 from lab.faults.base import Fault, Observation
 from lab.record import FaultRecord
+from lab.selection import NOTHING_FOUND, Found
+from lab.targets import RESOLVERS, Choice
 
 HEAL_DEADLINE_S = 20.0
 """How long healing and its proof may take; starting a crashed database is the slowest of them."""
 
 _LOOK_EVERY_S = 0.05
+
+_PATIENCE_S = 0.5
+"""How long to ask who somebody is, when an answer is lost on a busy machine."""
+
+_FRESH_S = 0.1
+"""How old the answer may be when it is injected: asking takes 5 to 50 ms, and this is on time."""
+
+_SETTLES_S = 5.0
+"""How long a system that has just come up may take until it knows who is who."""
+
+_AIMS = 5
+"""How often whom it is about may change between looking and injecting."""
+
+Held = dict[tuple[str, ...], str]
+"""What faults of a run are on now: (kind, target, stream), and the name of the fault."""
 
 Changed = Callable[[FaultRecord, str], None]
 """Told at each stage: `before`, `injected`, `bit`, `healed`, `gone`, `problem`."""
@@ -44,17 +65,43 @@ async def _to_the_end(work: Coroutine[object, object, None]) -> None:
         raise cancelled
 
 
+async def check_targets(scheduled: ScheduledFault, cluster: Cluster, seed: int) -> None:
+    """Find out whom a fault is about while all is well, so that a run without an answer is refused.
+
+    Raises:
+        EngineError: nobody is that.
+    """
+    try:
+        choice = Choice(seed, scheduled.name, RESOLVERS)
+        await choice.make(cluster, scheduled.fault.selections(), _SETTLES_S)
+    except InjectionError as error:
+        raise EngineError(
+            f"{scheduled.name}: {error.message}",
+            remedy="docs/reference/targets.md says who can tell",
+        ) from error
+
+
 class Injection:
     """Runs one scheduled fault against a cluster and keeps its record."""
 
     def __init__(
-        self, scheduled: ScheduledFault, cluster: Cluster, clock: Clock, changed: Changed
+        self,
+        scheduled: ScheduledFault,
+        cluster: Cluster,
+        clock: Clock,
+        changed: Changed,
+        *,
+        seed: int = 1,
+        held: Held | None = None,
     ) -> None:
+        self._choice = Choice(seed, scheduled.name, RESOLVERS)
+        self._held: Held = {} if held is None else held
         self._scheduled = scheduled
         self._fault: Fault = scheduled.fault
         self._cluster = cluster
         self._clock = clock
         self._changed = changed
+        self._found: Found = NOTHING_FOUND
         self.record = FaultRecord(
             name=scheduled.name,
             kind=self._fault.kind,
@@ -71,19 +118,63 @@ class Injection:
             InjectionError: it could not be injected (it was healed nevertheless).
         """
         await self._sleep_until(self._scheduled.at_s - self._fault.look_s)
+        if self._fault.selections():
+            with suppress(InjectionError):  # whoever it is then counts
+                await self._aim()
+        else:
+            await self._look_before()
+        if self._fault.selections():
+            await self._sleep_until(self._scheduled.at_s - _FRESH_S)
+            await self._aim()
+        await self._sleep_until(self._scheduled.at_s)
+        with self._holding():
+            try:
+                await self._inject()
+                await self._sleep_until(self._scheduled.until_s)
+            finally:
+                await _to_the_end(self._heal())
+        return self.record
+
+    async def _aim(self) -> None:
+        """Find out whom it is about; look at those before, unless that was done."""
+        for _ in range(_AIMS):
+            texts = self._fault.selections()
+            found = await self._choice.make(self._cluster, texts, _PATIENCE_S)
+            if self._fault.made and found == self._found:
+                return
+            self._found = found
+            self._fault = self._fault.bound(found)
+            targets = self._fault.targets(self._cluster.deployment)
+            self._note("before", text=self._fault.text(), targets=targets)
+            await self._look_before()
+        raise InjectionError(f"{self.record.text}: that changes faster than it can be looked at")
+
+    async def _look_before(self) -> None:
         before = await self._fault.observe(self._cluster)
         self._note("before", before=before.text)
         if before.in_effect:
             raise InjectionError(
                 f"{self.record.text}: already so before injecting ({before.text}), nothing to prove"
             )
-        await self._sleep_until(self._scheduled.at_s)
+
+    @contextmanager
+    def _holding(self) -> Iterator[None]:
+        """Take the targets; two faults of one kind on one target would heal each other."""
+        places = {
+            (self._fault.kind, *place) for place in self._fault.places(self._cluster.deployment)
+        }
+        for place in places & self._held.keys():
+            raise InjectionError(
+                f"{self.record.text}: `{self._held[place]}` has {place[1]} at that time too, "
+                "and healing one would heal both"
+            )
+        self._held.update(dict.fromkeys(places, self._scheduled.name))
         try:
-            await self._inject()
-            await self._sleep_until(self._scheduled.until_s)
+            yield
         finally:
-            await _to_the_end(self._heal())
-        return self.record
+            if not self._fault.permanent:
+                for place in places:
+                    del self._held[place]
 
     async def _inject(self) -> None:
         self._note("injected", injected_s=self._clock.now())

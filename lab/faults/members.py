@@ -1,26 +1,19 @@
-"""Who a partition is about: `app` (all replicas), `app-2`, a pattern like `app-*`, or `client`."""
+"""Who a partition is about: `app`, `app-2`, a pattern, `client`, or a selection."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from fnmatch import fnmatchcase
 
 from lab.plan import LinkEnd
-from lab.topology import CLIENT
+from lab.selection import Found, means
 
 
-def means(member: str, service: str, host: str) -> bool:
-    """Whether it means this replica; no pattern means `client`, so nobody is cut off unseen."""
-    if host == CLIENT:
-        return member == CLIENT
-    return any(fnmatchcase(name, member) for name in (service, host))
-
-
-def is_client(end: LinkEnd, members: Collection[str]) -> bool:
+def is_client(end: LinkEnd, members: Collection[str], found: Found) -> bool:
     """Whether one of them is the client of this link end."""
-    return any(means(member, end.link.client, end.client_host) for member in members)
+    return any(means(m, end.client, end.link.client, end.client_host, found) for m in members)
 
 
-def is_server(end: LinkEnd, members: Collection[str]) -> bool:
+def is_server(end: LinkEnd, members: Collection[str], found: Found) -> bool:
     """Whether one of them is its server."""
-    return any(means(member, end.link.server, end.server.host) for member in members)
+    name, host = end.server.name, end.server.host
+    return any(means(m, name, end.link.server, host, found) for m in members)

@@ -18,7 +18,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from lab.engines import Cluster, Partitionable
-from lab.faults.base import PROBE_TIMEOUT_S, Fault, Observation, probe_all, summary
+from lab.faults.base import PROBE_TIMEOUT_S, Fault, Member, Observation, probe_all, summary
 from lab.faults.members import is_client, is_server
 from lab.plan import Deployment, LinkEnd
 from lab.proxies import Stream, Way, streams
@@ -27,7 +27,7 @@ from lab.topology import CLIENT
 RING_MIN = 4
 """In a ring of three, everybody is everybody's neighbour."""
 
-Members = tuple[str, ...]
+Members = tuple[Member, ...]
 Group = Annotated[Members, Field(min_length=1)]
 
 
@@ -60,8 +60,10 @@ class Partition(Fault):
         min_length=2,
         examples=[[["etcd-1", "etcd-2"], ["etcd-3"]]],
     )
-    isolate: str | None = Field(
-        default=None, description="cut off from every other service", examples=["etcd-1"]
+    isolate: Member | None = Field(
+        default=None,
+        description="cut off from every other service",
+        examples=["etcd-1", "leader of etcd"],
     )
     also_client: bool = Field(
         default=False, description="with `isolate`: also cut off from the load (the `client`)"
@@ -98,6 +100,12 @@ class Partition(Fault):
         if self.isolate:
             return f"isolation of {self.isolate}" + (" (client too)" if self.also_client else "")
         return f"ring of {', '.join(self.ring or ())}"
+
+    def members(self) -> Members:
+        """All that it names."""
+        groups = [member for group in self.groups or () for member in group]
+        isolated = [self.isolate] if self.isolate else []
+        return (*(self.between or ()), *groups, *isolated, *(self.ring or ()))
 
     def cuts(self, deployment: Deployment) -> dict[str, tuple[LinkEnd, Way]]:
         """The link ends that are cut, by name, and which way."""
@@ -160,27 +168,32 @@ class Partition(Fault):
         if self.groups:
             return "both" if self._apart(end, self.groups) else None
         if self.isolate:
-            ours, theirs = is_client(end, [self.isolate]), is_server(end, [self.isolate])
+            ours = is_client(end, [self.isolate], self._found)
+            theirs = is_server(end, [self.isolate], self._found)
             spared = end.link.client == CLIENT and not self.also_client
-            return "both" if ours != theirs and not spared else None
+            apart = ours != theirs if self.made else ours or theirs
+            return "both" if apart and not spared else None
         ring = self.ring or ()
         pairs = zip(ring, (*ring[1:], ring[0]), strict=True)
         return "both" if self._apart(end, tuple(pairs)) else None
 
     def _between_way(self, end: LinkEnd, one: str, other: str) -> Way | None:
         """Packets from one side to the other: upstream if that side opens the connection."""
-        up = is_client(end, [one]) and is_server(end, [other])
-        down = is_client(end, [other]) and is_server(end, [one])
+        up = is_client(end, [one], self._found) and is_server(end, [other], self._found)
+        down = is_client(end, [other], self._found) and is_server(end, [one], self._found)
         if (up or down) and (up == down or not self.one_way):
             return "both"
         return "upstream" if up else "downstream" if down else None
 
-    @staticmethod
-    def _apart(end: LinkEnd, groups: tuple[Members, ...]) -> bool:
+    def _apart(self, end: LinkEnd, groups: tuple[Members, ...]) -> bool:
         """Whether both ends are listed, and no group holds both."""
+        found = self._found
         listed = [member for group in groups for member in group]
-        together = any(is_client(end, group) and is_server(end, group) for group in groups)
-        return is_client(end, listed) and is_server(end, listed) and not together
+        if not (is_client(end, listed, found) and is_server(end, listed, found)):
+            return False
+        return not self.made or not any(
+            is_client(end, g, found) and is_server(end, g, found) for g in groups
+        )
 
 
 def _passing_text(passing: list[frozenset[Stream]]) -> str:

@@ -17,6 +17,7 @@ from lab.claims import Claim, Moment, Window
 from lab.experiment import Design, Phase, ScheduledFault
 from lab.loading.hints import did_you_mean
 from lab.plan import Deployment, deploy_topology
+from lab.selection import Selection, ends_of_link, parse_selection
 from lab.sentences import Expression
 from lab.topology import CLIENT, Service, Topology
 
@@ -175,12 +176,23 @@ class Targets:
                 yield name, Mistake("no link is cut by that, so nothing would happen", every)
 
     def overlap(self, one: ScheduledFault, other: ScheduledFault) -> Mistake | None:
-        """Two faults of one kind at one place and time: neither could heal without the other."""
+        """Two faults of one kind at one place and time: neither could heal without the other.
+
+        What a selection turns out to be only the run knows, which then looks again: here it counts
+        when the other fault is on all that it can be.
+        """
         together_s = min(one.until_s, other.until_s) - max(one.at_s, other.at_s)
         if type(one.fault) is not type(other.fault) or together_s <= _TOGETHER_S:
             return None
-        shared = self._places(one.fault) & self._places(other.fault)
-        if not shared:
+        mine, theirs = self._places(one.fault), self._places(other.fault)
+        shared = mine & theirs
+        certain = {
+            (False, False): True,
+            (True, False): mine <= theirs,
+            (False, True): theirs <= mine,
+            (True, True): False,
+        }
+        if not shared or not certain[_is_open(one.fault), _is_open(other.fault)]:
             return None
         target = min(shared)[0].rpartition("/")[2]
         message = f"`{one.name}` is on {target} at that time too, and healing one heals both"
@@ -188,17 +200,16 @@ class Targets:
 
     def _places(self, fault: Any) -> set[tuple[str, str]]:
         """What it breaks, in which directions."""
-        stream = getattr(fault, "stream", "both")
-        streams = ("upstream", "downstream") if stream == "both" else (stream,)
-        targets = getattr(fault, "targets", lambda _: ())
-        names = {name for d in self._deployments for name in targets(d)}
-        return {(name, way) for name in names for way in streams}
+        places = getattr(fault, "places", lambda _: ())
+        return {place for deployment in self._deployments for place in places(deployment)}
 
     def _link(self, text: str) -> Iterator[Mistake]:
-        client, arrow, rest = (part.strip() for part in text.partition("->"))
-        server, _, port = rest.partition(":")
-        if not arrow or not client or not server:
+        client, server, port = ends_of_link(text)
+        if not client or not server:
             yield Mistake(f"`{text}` is not a link", "write client -> server, like app -> db")
+            return
+        if _selection(client) or _selection(server):
+            yield from self._selected_link(client, server, port)
             return
         ports = self._ports.get((client, server))
         if ports is None:
@@ -209,6 +220,22 @@ class Targets:
             yield Mistake(
                 f"`{client} -> {server}` does not go to port {port}", f"it goes to {min(ports)}"
             )
+
+    def _selected_link(self, client: str, server: str, port: str) -> Iterator[Mistake]:
+        """A link of which an end is still to be found: some candidate must have it."""
+        before = [*self._member(client), *self._member(server)]
+        yield from before
+        if before:
+            return
+        ones, others = self._meant(client), self._meant(server)
+        ports = [self._ports.get((a, b), set()) for a in ones for b in others]
+        if not any(ports):
+            message = f"there is no link `{client} -> {server}`"
+            yield Mistake(message, f"the links are: {', '.join(self.links)}")
+        elif port and not any(port in found for found in ports):
+            every = ", ".join(sorted(set[str]().union(*ports)))
+            message = f"`{client} -> {server}` does not go to port {port}"
+            yield Mistake(message, f"it goes to {every}")
 
     def _service(self, name: str) -> Iterator[Mistake]:
         if name not in self.services:
@@ -223,14 +250,31 @@ class Targets:
             yield Mistake(message, f"the links are: {', '.join(self.links)}")
 
     def _member(self, name: str) -> Iterator[Mistake]:
-        if not self._meant(name):
-            yield from self._service(name)
+        selection = _selection(name)
+        if selection and self._meant(name):
+            yield from self._too_few(name, selection)
+        elif not self._meant(name):
+            yield from self._service(selection.service if selection else name)
+
+    def _too_few(self, text: str, selection: Selection) -> Iterator[Mistake]:
+        """Each design that has such a service must have as many as are asked for."""
+        for deployment in self._deployments:
+            count = len(deployment.instances_of(text))
+            if count and not 0 < selection.size(count) <= count:
+                message = f"`{text}`: there {'is' if count == 1 else 'are'} only {count} of them"
+                yield Mistake(message, "ask for fewer, or give it more `replicas`", text)
+                return
 
     def _meant(self, member: str) -> list[str]:
         """The services and replicas that a member or a pattern means, or the client."""
-        if member in (*self.services, CLIENT):
-            return [member]
-        return [name for name in self.services if fnmatchcase(name, member)]
+        selection = _selection(member)
+        pattern = selection.service if selection else member
+        if pattern in self.services:
+            mine = [h for h in self.services if selection and h.rpartition("-")[0] == pattern]
+            return [pattern, *mine]
+        if pattern == CLIENT and not selection:
+            return [CLIENT]
+        return [name for name in self.services if fnmatchcase(name, pattern)]
 
     def _hits(self, fault: BaseModel) -> bool:
         """Whether a fault breaks anything in any design."""
@@ -243,6 +287,19 @@ class Targets:
             return f"did you mean `{server} -> {client}`? {every}"
         near = did_you_mean(f"{client} -> {server}", self.links)
         return f"{near} {every}" if near.startswith("did") else every
+
+
+def _selection(text: str) -> Selection | None:
+    """What it selects; None for a name, and for what the fault itself has refused."""
+    try:
+        return parse_selection(text)
+    except ValueError:
+        return None
+
+
+def _is_open(fault: Any) -> bool:
+    """Whether whom it breaks is found out in the run only."""
+    return not getattr(fault, "made", True)
 
 
 def _flat(value: object) -> Iterator[str]:

@@ -40,6 +40,7 @@ BINARIES = {
         ["python", "-c", "import uvloop, asyncpg, redis, uvicorn, starlette, httpx; print('all')"],
         "all",
     ),
+    "chaos-lab/etcd": (["etcd", "--version"], "etcd Version: 3."),
     "chaos-lab/toolbox": (["sh", "-c", "ip -V && iptables -V"], "iptables v1.8"),
 }
 

@@ -100,3 +100,9 @@ def test_the_command_line_helps():
     for command in app.registered_commands:
         assert command.callback is not None
         assert command.callback.__doc__, command.name
+
+
+def test_the_example_of_a_target_is_one_that_runs():
+    """The page shows a whole resolver, as it is."""
+    page = (PROJECT / "docs" / "adding" / "target.md").read_text()
+    assert (PROJECT / "lab" / "targets" / "postgres.py").read_text() in page

@@ -22,6 +22,7 @@ from lab.engines.docker.health import Health
 from lab.engines.docker.layout import Layout
 from lab.engines.docker.limits import changed, read, set_cpus, set_memory
 from lab.engines.docker.prometheus import Prometheus
+from lab.engines.docker.scraping import Scraping
 from lab.engines.docker.usage import UsageMeter
 from lab.engines.remains import GONE, residue
 from lab.errors import EngineError, UsageError
@@ -46,7 +47,7 @@ class Handles:
     urls: dict[str, str] = field(default_factory=dict)
 
 
-class DockerCluster(Failing):
+class DockerCluster(Failing, Scraping):
     """`lab.engines.Cluster`, with every optional ability."""
 
     engine = "docker"

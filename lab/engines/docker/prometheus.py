@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 
@@ -88,6 +89,18 @@ def postgres_auth(deployment: Deployment) -> str:
         if instance.service.scrape and instance.service.scrape.exporter == "postgres"
     }
     return json.dumps({"auth_modules": modules}, indent=1)
+
+
+def metrics_of(instance: Instance, layout: Layout) -> tuple[str, int, str] | None:
+    """Address, port and path at which an instance's metrics are; None when it has none."""
+    for target in _service_target(instance, layout):
+        labels = target["labels"]
+        address, _, port = target["targets"][0].rpartition(":")
+        mark = "__param_"
+        asked = {k.removeprefix(mark): v for k, v in labels.items() if k.startswith(mark)}
+        query = f"?{urlencode(asked)}" if asked else ""
+        return address, int(port), f"{labels['__metrics_path__']}{query}"
+    return None
 
 
 def _service_target(instance: Instance, layout: Layout) -> Iterator[dict[str, Any]]:

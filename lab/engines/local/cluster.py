@@ -21,6 +21,7 @@ from lab.engines.local.health import Health
 from lab.engines.local.layout import Layout
 from lab.engines.local.pipe import Pipe
 from lab.engines.local.program import Program
+from lab.engines.local.scraping import Scraping
 from lab.engines.local.supervised import Supervisor
 from lab.engines.local.watch import Watch, exit_code
 from lab.engines.remains import GONE, residue
@@ -66,7 +67,7 @@ class Handles:
             # Two faults wanted it back at once, and the other was quicker.
 
 
-class LocalCluster(Failing):
+class LocalCluster(Failing, Scraping):
     """`lab.engines.Cluster`, and `Stoppable`, `Pausable` and `Partitionable` as well."""
 
     engine = "local"

@@ -61,6 +61,10 @@ class Collector:
         ]
         return sorted(samples, key=lambda sample: sample.at_s)
 
+    async def read(self, instance: str) -> str:
+        """What one of the targets says now, in Prometheus' text format."""
+        return str(await self.pipe.ask("read", instance=instance))
+
     async def serve(self, host: str, port: int = 0) -> tuple[str, int]:
         """Offer its translations over HTTP to a real Prometheus; returns where."""
         at = await self.pipe.ask("serve", host=host, port=port)

@@ -8,7 +8,8 @@
                                                               [at_unix_s,…],[value,…]],…]}
     -> {"id":4,"do":"serve","host":…,"port":0}
                                             <- {"id":4,"is":[host,port]}   for a real Prometheus
-    -> {"id":5,"do":"usage"}                <- {"id":5,"is":{"cpu_s","series","samples"}}
+    -> {"id":5,"do":"read","instance":…}    <- {"id":5,"is":text}      one target, read now
+    -> {"id":6,"do":"usage"}                <- {"id":6,"is":{"cpu_s","series","samples"}}
     end of stdin                               ends
 
 A TARGET has the fields of `target.Target`. What is wrong with an order comes back as
@@ -57,10 +58,12 @@ class Collector:
                 return self._samples(order["start_unix_s"], order["end_unix_s"], order["names"])
             case "serve":
                 return await self._exporters.listen(order["host"], order["port"])
+            case "read":
+                return await self._exporters.reading(order["instance"])
             case "usage":
                 series, samples = self._scraping.store.count()
                 return {"cpu_s": time.process_time(), "series": series, "samples": samples}
-        raise ValueError("no such order; there are: scrape, publish, samples, serve, usage")
+        raise ValueError("no such order; there are: scrape, publish, samples, serve, read, usage")
 
     def close(self) -> None:
         """Let go of everything."""
@@ -93,17 +96,21 @@ async def _serve() -> None:
     pipe, output = await loop.connect_write_pipe(_Output, sys.stdout)
     collector = Collector()
 
+    async def answer(line: bytes) -> None:
+        number = None
+        try:
+            order = json.loads(line)
+            number = order.get("id")
+            told = {"id": number, "is": await collector.obey(order)}
+        except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
+            told = {"id": number, "error": f"{type(error).__name__}: {error}"}
+        if number is not None:
+            pipe.write(json.dumps(told, separators=(",", ":")).encode() + b"\n")
+
     async def obey() -> None:
-        while line := await orders.readline():
-            number = None
-            try:
-                order = json.loads(line)
-                number = order.get("id")
-                answer = {"id": number, "is": await collector.obey(order)}
-            except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
-                answer = {"id": number, "error": f"{type(error).__name__}: {error}"}
-            if number is not None:
-                pipe.write(json.dumps(answer, separators=(",", ":")).encode() + b"\n")
+        async with asyncio.TaskGroup() as answers:  # a reading that takes long holds up no other
+            while line := await orders.readline():
+                answers.create_task(answer(line))
 
     ended = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, ended.set)

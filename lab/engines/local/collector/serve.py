@@ -66,16 +66,31 @@ class Exporters:
         if parts.path == "/metrics":
             return "200 OK", self._scraping.published.text
         name = parse_qs(parts.query).get("instance", [""])[0]
-        known = {target.instance: target for target in self._scraping.targets}
-        if parts.path != "/probe" or name not in known:
+        if parts.path != "/probe" or name not in self._known:
             return "404 Not Found", b"no such instance\n"
-        target = known[name]
+        try:
+            return "200 OK", (await self.reading(name)).encode()
+        except OSError as error:
+            return "503 Service Unavailable", f"{error}\n".encode()
+
+    @property
+    def _known(self) -> dict[str, Target]:
+        return {target.instance: target for target in self._scraping.targets}
+
+    async def reading(self, name: str) -> str:
+        """What the target of an instance says now.
+
+        Raises:
+            KeyError: there is none.
+            OSError: it is not up, for whatever reason.
+        """
+        target = self._known[name]
         if target not in self._sources:
             self._sources[target] = source_of(target), asyncio.Lock()
         source, turn = self._sources[target]
         try:
             async with asyncio.timeout(TIMEOUT_S), turn:
-                return "200 OK", await source.read()
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it is not up
+                return (await source.read()).decode(errors="replace")
+        except Exception as error:  # whatever is wrong with it, it is not up
             source.close()
-            return "503 Service Unavailable", f"{error!r}\n".encode()
+            raise OSError(repr(error)) from error
