@@ -81,6 +81,7 @@ async def run(
 async def _inside(state: Gathered, cluster: Cluster, stop: asyncio.Event) -> None:
     """Everything between up and down."""
     _refuse_unhostable(state.experiment, cluster)
+    await asyncio.gather(*(one.fault.prepare(cluster) for one in state.experiment.faults))
     await _preflight(state, cluster)
     drivers = {design: await cluster.driver(design) for design in state.deployment.designs}
     session = LoadSession(state.experiment, drivers, lambda *tick: _second(state, *tick))

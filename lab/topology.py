@@ -78,7 +78,11 @@ class Scrape:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One service of a topology. `cpus` in cores, `memory_bytes` in bytes, None is no limit."""
+    """One service of a topology. `cpus` in cores, `memory_bytes` in bytes, None is no limit.
+
+    `tmpfs` are `/target:options`, `volumes` `name:/target`; `sized` are the mount options of those
+    volumes, by name, that are in memory and have a size (`size=64m`).
+    """
 
     name: str
     image: str | None = None
@@ -91,6 +95,7 @@ class Service:
     files: tuple[File, ...] = ()
     tmpfs: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
+    sized: Mapping[str, str] = field(default_factory=dict)
     cpus: float | None = None
     memory_bytes: int | None = None
     replicas: int = 1

@@ -22,6 +22,31 @@ class Limits:
     memory_bytes: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A disk of an instance, and whether it takes what was asked for: tried, not computed.
+
+    `why_not` says why it must not be filled; "" when it is the instance's own and has a size.
+    `memory_bytes` is what the machine that the disk is in could still give.
+    """
+
+    total_bytes: int
+    free_bytes: int
+    takes: bool
+    why_not: str
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileLimits:
+    """How many files a process may have open (RLIMIT_NOFILE, soft and hard), and has."""
+
+    pid: int
+    soft: int
+    hard: int
+    opened: int
+
+
 @runtime_checkable
 class Killable(Protocol):
     """Instances can crash (SIGKILL, data kept) and be started again."""
@@ -130,6 +155,43 @@ class MemoryLimitable(Protocol):
         Raises:
             InjectionError: it uses more already, and this kernel does not take that.
         """
+        ...
+
+
+@runtime_checkable
+class DiskFillable(Protocol):
+    """A disk of an instance can be filled while it runs, if it has one of its own with a size.
+
+    From then until it is emptied, a death of that instance is no surprise.
+    """
+
+    async def room(self, instance: Instance, path: str, wanted_bytes: int) -> Room | None:
+        """What there is where `path` is, and whether so much more can be had; None while down."""
+        ...
+
+    async def fill_disk(self, instance: Instance, path: str, free_bytes: int) -> None:
+        """Leave so much room and, whatever the instance deletes, no more."""
+        ...
+
+    async def empty_disk(self, instance: Instance, path: str) -> None:
+        """Give the room back, and start an instance that ended by itself for want of it."""
+        ...
+
+
+@runtime_checkable
+class FileLimitable(Protocol):
+    """The number of files that processes of an instance may have open can be changed."""
+
+    async def file_limits(self, instance: Instance) -> list[FileLimits]:
+        """What the kernel says of each of its processes; nothing while it is down."""
+        ...
+
+    async def limit_files(self, instance: Instance, files: int) -> None:
+        """Let no process of it have more open, those of later lives as well."""
+        ...
+
+    async def unlimit_files(self, instance: Instance) -> None:
+        """Give each process back what it had."""
         ...
 
 

@@ -11,7 +11,9 @@ from lab.faults.base import Fault, Observation, refusal
 from lab.faults.blackhole import Blackhole
 from lab.faults.cpu_limit import CpuLimit
 from lab.faults.crash_loop import CrashLoop
+from lab.faults.disk_full import DiskFull
 from lab.faults.failpoint import Failpoint
+from lab.faults.fd_limit import FdLimit
 from lab.faults.flap import Flap
 from lab.faults.injection import Held, Injection, check_targets
 from lab.faults.kill import Kill
@@ -35,7 +37,9 @@ KINDS: Final[Mapping[str, type[Fault]]] = {
         Blackhole,
         CpuLimit,
         CrashLoop,
+        DiskFull,
         Failpoint,
+        FdLimit,
         Flap,
         Kill,
         Latency,

@@ -128,6 +128,13 @@ class Fault(Model, ABC):
         both = ("upstream", "downstream") if stream == "both" else (stream,)
         return {(target, one) for target in self.targets(deployment) for one in both}
 
+    async def prepare(self, cluster: Cluster) -> None:
+        """Before any load: look whether this cluster can host it, and start what injecting needs.
+
+        Raises:
+            LabError: it cannot, with the reason.
+        """
+
     @abstractmethod
     async def inject(self, cluster: Cluster) -> None:
         """Break it. Injecting twice is the same as once."""

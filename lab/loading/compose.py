@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lab.loading.compose_keys import SERVICE, TOP, check_keys, check_schema, check_variables
+from lab.loading.compose_keys import SERVICE, TOP, VOLUME, check_keys, check_schema, check_variables
 from lab.loading.compose_service import ServiceReader
 from lab.loading.document import Document, KeyPath, read_document
 from lab.loading.reader import Reader, known
@@ -28,6 +28,7 @@ EXPORTERS = {"postgres": 5432, "redis": 6379}
 
 _SERVICE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ENTRY = re.compile(r"([\w.-]+):(\d+)")
+_SIZED = re.compile(r"(^|,)size=\d+(\.\d+)?[kmg%]?(,|$)", re.IGNORECASE)
 _SCRAPE = re.compile(r"(\d+)(/\S*)?")
 
 
@@ -82,12 +83,30 @@ def _check_volumes(reader: Reader) -> None:
     document = reader.document
     volumes = document.at(("volumes",))
     for name in volumes if isinstance(volumes, dict) else ():
-        check_keys(reader, ("volumes", name), {})
+        check_keys(reader, ("volumes", name), VOLUME)
+        _check_driver(reader, ("volumes", name))
     users: dict[str, str] = {}
     for service, path, source in _named_volumes(document):
         if users.setdefault(source, service) != service:
             message = f"volume `{source}` is in `{users[source]}` too, but containers share none"
             reader.wrong(path, message, "give each service a volume of its own")
+
+
+def _check_driver(reader: Reader, path: KeyPath) -> None:
+    """A volume is in a folder of Docker's, or in memory with a size; nothing of this machine."""
+    document = reader.document
+    driver = document.at((*path, "driver"))
+    if driver not in (None, "local"):
+        reader.wrong((*path, "driver"), f"the lab has no driver `{driver}`", "delete it")
+    options = document.at((*path, "driver_opts"))
+    if not isinstance(options, dict):
+        return
+    hint = "write driver_opts: {type: tmpfs, device: tmpfs, o: size=64m}"
+    if options.get("type") != "tmpfs":
+        kind = options.get("type", "none")
+        reader.wrong((*path, "driver_opts"), f"volumes of type `{kind}` are not for runs", hint)
+    elif not _SIZED.search(str(options.get("o", ""))):
+        reader.wrong((*path, "driver_opts"), "a volume in memory needs a size", hint)
 
 
 def _named_volumes(document: Document) -> list[tuple[str, KeyPath, str]]:

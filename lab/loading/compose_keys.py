@@ -50,6 +50,7 @@ SERVICE: Tree = {
     "expose": None,
     "labels": None,
 }
+VOLUME: Tree = {"driver": None, "driver_opts": dict.fromkeys(("type", "device", "o"))}
 TOP: Tree = {"name": None, "services": None, "volumes": None}
 
 _BY_DESIGN = "write the values here; a design sets its own with `env:`"

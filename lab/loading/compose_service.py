@@ -48,6 +48,7 @@ class ServiceReader:
             files=tuple(files),
             tmpfs=(*self._list("tmpfs"), *tmpfs),
             volumes=tuple(volumes),
+            sized=self._sized(volumes),
             cpus=self._limit("cpus", ("deploy", "resources", "limits", "cpus"), self._number),
             memory_bytes=self._limit(
                 "mem_limit", ("deploy", "resources", "limits", "memory"), self._size
@@ -202,7 +203,8 @@ class ServiceReader:
             if not target.startswith("/"):
                 self._wrong(keys, f"`{target}` is not a place in the container", "start it with /")
             if kind == "tmpfs":
-                tmpfs.append(target)
+                size = self._size((*keys, "tmpfs", "size")) if self._sizes(keys) else None
+                tmpfs.append(target if size is None else f"{target}:size={size}")
             elif kind == "volume":
                 self._named(keys, source)
                 volumes.append(f"{source}:{target}")
@@ -232,11 +234,26 @@ class ServiceReader:
             self._wrong(keys, f"the lab does not honour volumes of type `{kind}`",
                         "there are: bind, volume, tmpfs")  # fmt: skip
             return None
-        self._only(keys, entry, ("type", "source", "target", "read_only"))
+        also = ("tmpfs",) if kind == "tmpfs" else ()
+        self._only(keys, entry, ("type", "source", "target", "read_only", *also))
         if not entry.get("target") or (kind != "tmpfs" and not entry.get("source")):
             self._wrong(keys, "a volume needs `source` and `target`")
             return None
         return kind, str(entry.get("source", "")), str(entry["target"])
+
+    def _sizes(self, keys: tuple[str | int, ...]) -> bool:
+        """Whether a tmpfs has a size; what else it has is noted."""
+        options = self._at(*keys, "tmpfs")
+        self._only((*keys, "tmpfs"), options if isinstance(options, dict) else {}, ("size",))
+        return self._has(*keys, "tmpfs", "size")
+
+    def _sized(self, volumes: list[str]) -> dict[str, str]:
+        """The mount options of those volumes that are in memory, by name."""
+        options = {
+            name: self._document.at(("volumes", name, "driver_opts", "o"))
+            for name in (text.partition(":")[0] for text in volumes)
+        }
+        return {name: text for name, text in options.items() if isinstance(text, str)}
 
     def _file(self, keys: tuple[str | int, ...], source: str) -> Path | None:
         """A file beside the Compose file; a path of this machine would not be on another."""
@@ -284,7 +301,7 @@ class ServiceReader:
             return None
         return number
 
-    def _size(self, keys: tuple[str, ...]) -> int | None:
+    def _size(self, keys: tuple[str | int, ...]) -> int | None:
         text = str(self._at(*keys))
         match = _BYTES.fullmatch(text.strip())
         if not match:

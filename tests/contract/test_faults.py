@@ -64,6 +64,11 @@ CASES: dict[str, Fault] = {
     "stop": KINDS["stop"].model_validate({"service": "inventory"}),
     "restart": KINDS["restart"].model_validate({"service": "inventory"}),
     "crash_loop": KINDS["crash_loop"].model_validate({"service": "inventory", "every": "200ms"}),
+    "disk_full": KINDS["disk_full"].model_validate({"service": "inventory", "path": "/dev/shm"}),
+    "disk_full but for a little": KINDS["disk_full"].model_validate(
+        {"service": "inventory", "path": "/dev/shm/.", "free": "1MiB"}
+    ),
+    "fd_limit": KINDS["fd_limit"].model_validate({"service": "inventory", "files": "200"}),
     "cpu_limit": KINDS["cpu_limit"].model_validate({"service": "inventory", "cpus": "0.25"}),
     "memory_limit": KINDS["memory_limit"].model_validate({"service": "app", "memory": "192MiB"}),
 }
@@ -134,6 +139,7 @@ async def test_a_fault_bites_heals_and_leaves_nothing(cluster, kind):
     if is_refused(fault, cluster):
         return
     assert fault.targets(cluster.deployment)
+    await fault.prepare(cluster)
     await settled(fault, cluster, in_effect=False)
     async with buyers(fault, cluster):
         try:
@@ -154,6 +160,7 @@ async def test_cancelling_a_fault_heals_it(cluster, kind):
     fault = CASES[kind]
     if is_refused(fault, cluster):
         return
+    await fault.prepare(cluster)
     scheduled = ScheduledFault(fault=fault, at_s=0.1, for_s=60, name=kind)
     bit = asyncio.Event()
 

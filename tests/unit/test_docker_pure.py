@@ -25,6 +25,7 @@ from lab.engines.docker.layout import (
     prefix_for,
 )
 from lab.engines.docker.network import RANGES, free_subnets
+from lab.engines.docker.parts import TOOLBOX_IMAGE, Setting, network
 from lab.errors import EngineError
 from lab.plan import Deployment, Instance, LinkEnd, deploy_topology
 from lab.topology import File, Link, Scrape, Service, Topology
@@ -145,6 +146,30 @@ def test_what_a_service_asks_for_is_what_docker_is_told() -> None:
     assert endpoint["IPAMConfig"] == {"IPv4Address": str(layout.containers["shop/app-1"])}
     assert endpoint["Aliases"] == ["app-1.shop"]
     assert config["Labels"]["lab.instance"] == "shop/app-1"
+
+
+def test_a_volume_in_memory_is_held_by_a_container_that_stays() -> None:
+    """Under one name in both: with its last container its contents would go."""
+    service = Service(
+        "db", image="x", volumes=("data:/data", "disk:/disk"), sized={"data": "size=64m"}
+    )
+    deployment = deploy_topology(Topology("shop", {"db": service}, (), Link("client", "db", 80)))
+    layout = laid_out(deployment)
+    setting = Setting(deployment, layout, "net", {TOOLBOX_IMAGE: "sha256:1"}, {"lab.run": RUN})
+    own: dict[str, Any] = instance_config(
+        deployment.instances[0], "sha256:1", deployment, layout, "net", {"lab.run": RUN}
+    )
+    (held,) = network(setting, entry=False).config["HostConfig"]["Mounts"]
+    disk, memory = own["HostConfig"]["Mounts"]
+    assert (disk["Target"], "Source" in disk) == ("/disk", False)
+    assert memory["VolumeOptions"]["DriverConfig"]["Options"] == {
+        "type": "tmpfs",
+        "device": "tmpfs",
+        "o": "size=64m",
+    }
+    assert memory["VolumeOptions"]["NoCopy"] is True
+    assert memory["VolumeOptions"]["Labels"] == {"lab.run": RUN}
+    assert held == {**memory, "Target": "/held/0", "ReadOnly": True}
 
 
 def test_an_empty_entrypoint_is_not_the_image_s_own() -> None:

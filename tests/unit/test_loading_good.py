@@ -160,6 +160,15 @@ def test_service_of_an_image(shop: Topology):
     assert db.scrape == Scrape(5432, exporter="postgres")
 
 
+def test_disks_in_memory_with_a_size(shop: Topology):
+    """Both spellings of a tmpfs, and a volume."""
+    cache = shop.services["cache"]
+    assert cache.tmpfs == ("/run:size=1m", "/spool:size=16777216")
+    assert cache.volumes == ("kept:/data",)
+    assert cache.sized == {"kept": "size=64m,mode=700"}
+    assert shop.services["db"].sized == {}
+
+
 def test_lab_block(shop: Topology):
     """Entry, links and shared services; a healthcheck can be switched off."""
     assert shop.entry == Link("client", "app", 8000)

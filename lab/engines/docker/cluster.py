@@ -14,11 +14,14 @@ from docker.errors import NotFound
 from lab.engines import Bypasses, Driver, Exchange, Limits, Probe, State, Traffic, Usage
 from lab.engines.docker.daemon import Daemon
 from lab.engines.docker.deaths import Deaths
+from lab.engines.docker.disks import FullDisks
 from lab.engines.docker.driver_channel import DockerDriver
 from lab.engines.docker.ending import ask_to_end, crash
 from lab.engines.docker.failing import Failing
+from lab.engines.docker.files import FewFiles
 from lab.engines.docker.hands import Agent
 from lab.engines.docker.health import Health
+from lab.engines.docker.inside import Insider
 from lab.engines.docker.layout import Layout
 from lab.engines.docker.limits import changed, read, set_cpus, set_memory
 from lab.engines.docker.prometheus import Prometheus
@@ -45,9 +48,10 @@ class Handles:
     jobs: set[str] = field(default_factory=set)
     drivers: dict[str, DockerDriver] = field(default_factory=dict)
     urls: dict[str, str] = field(default_factory=dict)
+    insider: Insider | None = None
 
 
-class DockerCluster(Failing, Scraping):
+class DockerCluster(Failing, Scraping, FullDisks, FewFiles):
     """`lab.engines.Cluster`, with every optional ability."""
 
     engine = "docker"
@@ -210,7 +214,8 @@ class DockerCluster(Failing, Scraping):
             if self._address(end) in refusing
         ]
         left = await residue(self, cut, self._handles.jobs)
-        return [*left, *limited, *shut, *await self.armed()]
+        held = await self._handles.insider.left() if self._handles.insider else []
+        return [*left, *limited, *shut, *await self.armed(), *held]
 
     async def bypasses(self) -> Bypasses | None:
         """A client finds only its links' addresses in its hosts file: nobody looks."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ def instance_config(
     labels: Mapping[str, str],
 ) -> Config:
     """The container of one instance, in the run's network with its links in its hosts file."""
-    service = instance.service
+    service, sized = instance.service, instance.service.sized
     hosts = hosts_of(instance.name, instance.design, deployment, layout)
     config: Config = {
         "Image": image,
@@ -59,7 +59,10 @@ def instance_config(
             "RestartPolicy": _restart(service.restart),
             "Init": service.init,
             "Tmpfs": dict(_tmpfs(text) for text in service.tmpfs),
-            "Mounts": [_volume(text, labels) for text in service.volumes],
+            "Mounts": [
+                *(_volume(text, labels) for text in service.volumes if _name(text) not in sized),
+                *sized_volumes(instance, layout, labels),
+            ],
             "Sysctls": dict(service.sysctls),
         },
         **joins(network, layout.containers[instance.name], layout.alias(instance)),
@@ -147,6 +150,40 @@ def _volume(text: str, labels: Mapping[str, str]) -> dict[str, Any]:
     """A volume of `name:/target` or `/target`: new and empty in every run, and its alone."""
     target = next(part for part in text.split(":") if part.startswith("/"))
     return {"Type": "volume", "Target": target, "VolumeOptions": {"Labels": dict(labels)}}
+
+
+def sized_volumes(
+    instance: Instance, layout: Layout, labels: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
+    """Its volumes in memory. Their names are known, so that another container can hold them too.
+
+    Docker's `local` driver unmounts a volume with the last container that uses it, and what was in
+    memory is gone with that.
+    """
+    for text in instance.service.volumes:
+        if (name := _name(text)) in instance.service.sized:
+            yield {
+                **_volume(text, labels),
+                "Source": f"{layout.container_name(instance.name)}-{name}",
+                "VolumeOptions": {
+                    # What an image has at that place would be copied into memory that is given up
+                    # before the container starts.
+                    "NoCopy": True,
+                    "Labels": dict(labels),
+                    "DriverConfig": {
+                        "Name": "local",
+                        "Options": {
+                            "type": "tmpfs",
+                            "device": "tmpfs",
+                            "o": instance.service.sized[name],
+                        },
+                    },
+                },
+            }
+
+
+def _name(volume: str) -> str:
+    return volume.partition(":")[0]
 
 
 def files_archive(files: Sequence[File]) -> bytes:

@@ -28,6 +28,8 @@ class Deaths:
     def __init__(self, events: Any, expected: set[str], changed: Ended) -> None:
         self.expected = expected
         self.excused: set[str] = set()
+        self.fallen: set[str] = set()
+        """Those that ended so, and were not started since."""
         self._events = events
         self._changed = changed
         self._loop = asyncio.get_running_loop()
@@ -70,6 +72,8 @@ class Deaths:
         if action == "oom":
             self._out_of_memory.add(name)
             return
+        if action == "start":
+            self.fallen.discard(name)
         if name in self.expected:
             return
         self._changed(name, action)
@@ -78,5 +82,7 @@ class Deaths:
             if name in self._out_of_memory:
                 why += ", out of memory"
             self._out_of_memory.discard(name)
-            if name not in self.excused:
+            if name in self.excused:
+                self.fallen.add(name)
+            else:
                 self._seen.put_nowait((name, why))

@@ -13,10 +13,14 @@ _SLACK_S = 5.0
 
 
 class Agent:
-    """Orders to the agent of one run; any number may be under way at once."""
+    """Orders to the agent of one run; any number may be under way at once.
 
-    def __init__(self, channel: Channel) -> None:
+    `name` is how errors call it: another process of the lab may take orders in the same way.
+    """
+
+    def __init__(self, channel: Channel, name: str = "the network agent") -> None:
         self._channel = channel
+        self._name = name
         self._ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._reader = asyncio.create_task(self._read())
@@ -28,7 +32,7 @@ class Agent:
             EngineError: it failed, did not answer in time, or the agent has ended.
         """
         if self._reader.done():
-            raise EngineError("the network agent has ended")
+            raise EngineError(f"{self._name} has ended")
         number = next(self._ids)
         answer = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
@@ -37,7 +41,7 @@ class Agent:
             async with asyncio.timeout(arguments.get("timeout_s", 0.0) + _SLACK_S):
                 return await answer
         except TimeoutError:
-            raise EngineError(f"the network agent did not answer to `{do}`") from None
+            raise EngineError(f"{self._name} did not answer to `{do}`") from None
         finally:
             del self._waiting[number]
 
@@ -53,10 +57,10 @@ class Agent:
                 future = self._waiting.get(message["id"])
                 if future and not future.done():
                     if "error" in message:
-                        future.set_exception(EngineError(f"the network agent: {message['error']}"))
+                        future.set_exception(EngineError(f"{self._name}: {message['error']}"))
                     else:
                         future.set_result(message["is"])
         finally:
             for future in self._waiting.values():
                 if not future.done():
-                    future.set_exception(EngineError("the network agent has ended"))
+                    future.set_exception(EngineError(f"{self._name} has ended"))

@@ -9,7 +9,14 @@ from pathlib import Path
 
 import lab
 from lab.engines.docker import prometheus
-from lab.engines.docker.containers import Config, archive, joins, part_config, talks
+from lab.engines.docker.containers import (
+    Config,
+    archive,
+    joins,
+    part_config,
+    sized_volumes,
+    talks,
+)
 from lab.engines.docker.layout import (
     POSTGRES_EXPORTER,
     PROMETHEUS,
@@ -19,11 +26,13 @@ from lab.engines.docker.layout import (
     hosts_of,
     own_parts,
 )
+from lab.engines.inside.inside import CGROUPS
 from lab.plan import Deployment, client_of
 
 TOXIPROXY_IMAGE = "ghcr.io/shopify/toxiproxy:2.12.0"
 TOOLBOX_IMAGE = "chaos-lab/toolbox"
 AGENT = "lab/agent"
+INSIDE = "lab/inside"
 NETWORK = "lab/network"
 ENTRY_PORT = 8475
 INSTRUMENT_SHARES = 4096
@@ -68,7 +77,7 @@ def images_of(deployment: Deployment, *, drivers: bool) -> list[str]:
 
 
 def network(setting: Setting, *, entry: bool) -> Part:
-    """Holds the network namespace that proxy and agent share; does nothing else.
+    """Holds the network namespace that proxy and agent share, and volumes that are in memory.
 
     Addresses of links and packet rules belong to the namespace, so they outlive a proxy that hangs.
     The host reaches the proxy's API, and with `entry` a way in for requests by hand.
@@ -82,6 +91,7 @@ def network(setting: Setting, *, entry: bool) -> Part:
         host={
             **_published(*ports),
             "NetworkMode": setting.network,
+            "Mounts": _held(setting),
             # One process that ends at once when asked to: the namespace's other tenants are gone.
             "Init": True,
             # The proxy dials within its accept loop, without a limit of its own: a server whose
@@ -140,6 +150,32 @@ def agent(setting: Setting, network_container: str) -> Part:
         },
     )
     return Part(AGENT, {**config, **talks()}, _code("agent", Path(__file__).with_name("agent")))
+
+
+def inside(setting: Setting) -> Part:
+    """The helper beside the services (`lab.engines.inside`), which is started only for some faults.
+
+    It sees the daemon's machine and works in no network. Of all rights it has those to look into
+    other processes' files and environment, and to become another user.
+    """
+    config = part_config(
+        setting.images[TOOLBOX_IMAGE],
+        "inside",
+        setting.labels,
+        command=["python", "-u", "-m", "inside"],
+        env={"PYTHONPATH": _HOME, "PYTHONDONTWRITEBYTECODE": "1"},
+        host={
+            "NetworkMode": "none",
+            "PidMode": "host",
+            "CgroupnsMode": "host",
+            "Binds": [f"/sys/fs/cgroup:{CGROUPS}:rw"],
+            "CapDrop": ["ALL"],
+            "CapAdd": ["SYS_PTRACE", "DAC_OVERRIDE", "SETUID", "SETGID"],
+            "LogConfig": {"Type": "none"},
+        },
+    )
+    code = Path(lab.__file__).with_name("engines") / "inside"
+    return Part(INSIDE, {**config, **talks()}, _code("inside", code))
 
 
 def driver(setting: Setting, design: str) -> Part:
@@ -212,6 +248,16 @@ def _exporter(
         host={"NetworkMode": setting.network},
     )
     return Part(name, {**config, **setting.joins(name)}, archive(files) if files else b"")
+
+
+def _held(setting: Setting) -> list[Config]:
+    """Volumes in memory, held so that a service which is started anew finds its data."""
+    found = [
+        mount
+        for instance in setting.deployment.instances
+        for mount in sized_volumes(instance, setting.layout, setting.labels)
+    ]
+    return [{**mount, "Target": f"/held/{n}", "ReadOnly": True} for n, mount in enumerate(found)]
 
 
 def _published(*ports: int) -> Config:

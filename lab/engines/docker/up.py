@@ -23,6 +23,7 @@ from lab.engines.docker.ending import crash
 from lab.engines.docker.hands import Agent
 from lab.engines.docker.health import Health, image_check
 from lab.engines.docker.images import Images
+from lab.engines.docker.inside import Insider
 from lab.engines.docker.layout import (
     PROMETHEUS,
     PROXY,
@@ -262,6 +263,7 @@ class BringUp:
     async def _cluster(self, setting: Setting, agent: Agent, health: Health) -> DockerCluster:
         assert self.proxies  # noqa: S101 - made together with the links
         assert self.prometheus  # noqa: S101 - made with the scrapers
+        self.handles.insider = Insider(self.daemon, setting, self.handles, self.logs)
         self.cluster = DockerCluster(
             self.daemon,
             self._deployment,

@@ -17,6 +17,7 @@ from lab import __version__
 from lab.engines import Bypasses, Driver, Exchange, Probe, State, Traffic, Usage
 from lab.engines.local.collected import Collector
 from lab.engines.local.failing import Failing
+from lab.engines.local.files import FewFiles
 from lab.engines.local.health import Health
 from lab.engines.local.layout import Layout
 from lab.engines.local.pipe import Pipe
@@ -67,7 +68,7 @@ class Handles:
             # Two faults wanted it back at once, and the other was quicker.
 
 
-class LocalCluster(Failing, Scraping):
+class LocalCluster(Failing, Scraping, FewFiles):
     """`lab.engines.Cluster`, and `Stoppable`, `Pausable` and `Partitionable` as well."""
 
     engine = "local"
@@ -91,6 +92,7 @@ class LocalCluster(Failing, Scraping):
         self._collector = collector
         self._health = health
         self._handles = handles
+        self._limited_files = {}
         self._watch = Watch(
             deployment, layout, supervisor, handles.jobs, self._went, self._come_back
         )
@@ -184,7 +186,8 @@ class LocalCluster(Failing, Scraping):
         """What is not as it was when the cluster came up."""
         held = await self._proxy.cuts()
         cut = {end.name for end in self.deployment.ends if end.proxy in held}
-        return [*await residue(self, cut, self._handles.jobs), *await self.armed()]
+        left = await residue(self, cut, self._handles.jobs)
+        return [*left, *await self.armed(), *await self.still_limited()]
 
     async def bypasses(self) -> Bypasses | None:
         """Connections seen that go past the proxy of their link."""

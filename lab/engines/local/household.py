@@ -156,6 +156,15 @@ class Household:
         status = self._trees.status(tree)
         return {"status": status, "code": tree.code, "started_s": tree.started_s}
 
+    def members(self, name: str) -> list[int]:
+        """The processes of an instance that live."""
+        return [
+            seen.process.pid
+            for tree in self._lives(name)
+            for seen in self._trees.walk(tree)
+            if seen.status != "zombie"
+        ]
+
     async def usage(self, _order: Order) -> dict[str, Any]:
         """CPU over all lives, and memory now, of every instance."""
         found = {}

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.engines import State, Usage
+from lab.engines import FileLimits, State, Usage
 from lab.engines.local.pipe import Pipe
 from lab.engines.local.program import Program, Result
 from lab.errors import EngineError
@@ -93,6 +93,18 @@ class Supervisor:
         """What an instance is doing, asked of the kernel."""
         found = await self._pipe.ask("state", name=name)
         return State(found["status"], found["code"], started_s=found["started_s"])
+
+    async def file_limits(self, name: str) -> list[FileLimits]:
+        """How many files each process of an instance may have open, and has."""
+        return [FileLimits(*one) for one in await self._pipe.ask("file_limits", name=name)]
+
+    async def limit_files(self, name: str, files: int) -> None:
+        """Let no process of an instance have more open, until that is taken back."""
+        await self._pipe.ask("limit_files", name=name, files=files)
+
+    async def unlimit_files(self, name: str) -> None:
+        """Give each process of an instance what it had."""
+        await self._pipe.ask("unlimit_files", name=name)
 
     async def usage(self) -> dict[str, Usage]:
         """What every instance used, over restarts and with its commands."""

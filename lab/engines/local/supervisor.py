@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from lab.engines.local import owner
+from lab.engines.local.few_files import FewFiles
 from lab.engines.local.household import Household, RefusedError
 
 _LINE_BYTES_MAX = 64 * 2**20
@@ -41,6 +42,7 @@ class Supervisor:
         self._folder = folder
         self._owner = owner.here(run_id, orchestrator)
         self._house = Household(folder, owner.mark(self._owner), self._tell)
+        self._few_files = FewFiles(self._house)
         self._listeners: list[Answer] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -137,6 +139,9 @@ class Supervisor:
             "resume": house.resume,
             "state": house.state,
             "usage": house.usage,
+            "file_limits": self._few_files.file_limits,
+            "limit_files": self._few_files.limit_files,
+            "unlimit_files": self._few_files.unlimit_files,
             "sockets": house.sockets,
             "keep": self._keep,
             "stop": self._stop,

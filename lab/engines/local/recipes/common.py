@@ -71,6 +71,8 @@ def _places(service: Service, recipe: Recipe) -> Iterator[str]:
     for text in service.tmpfs:
         if "size=" in text:
             yield f"tmpfs {text} asks for a size, and nothing here can enforce one"
+    for name, options in service.sized.items():
+        yield f"volume {name} asks for {options}, and nothing here can enforce a size"
 
 
 def _text_of(file: Path) -> str:
