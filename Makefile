@@ -11,7 +11,7 @@ LAB  := $(VENV)/bin/lab
 STAMP := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run-experiment list up down clean doctor test test-all lint format bench schema
+.PHONY: help setup run-experiment list up down dashboards clean doctor test test-all lint format bench schema
 
 help: ## Show this help
 	@echo "Chaos Lab: see how a system design fails, beside the design that does not."
@@ -44,7 +44,10 @@ list: $(STAMP) ## List the experiments
 up: $(STAMP) ## Bring a topology up and keep it: make up TOPOLOGY=url-shortener
 	@$(LAB) up $(or $(TOPOLOGY),url-shortener) $(ARGS)
 
-down: $(STAMP) ## Take down what `make up` brought up
+dashboards: $(STAMP) ## Bring a topology up with Grafana beside it: make dashboards TOPOLOGY=shop
+	@$(LAB) up $(or $(TOPOLOGY),url-shortener) --grafana $(ARGS)
+
+down: $(STAMP) ## Take down what `make up` or `make dashboards` brought up
 	@$(LAB) down $(ARGS)
 
 clean: $(STAMP) ## Remove everything the lab ever left behind (not the images)
@@ -64,11 +67,13 @@ lint: $(STAMP) ## Ruff, mypy (strict) and the import contracts
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
 	@$(VENV)/bin/python -m lab.schema --check
+	@$(VENV)/bin/python -m dashboards --check
 
 format: $(STAMP) ## Format the code
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
 
-schema: $(STAMP) ## Write what is made from the code: the JSON Schema and the page of faults
+schema: $(STAMP) ## Write what is made from the code: the JSON Schema, the page of faults, the dashboards
+	@$(VENV)/bin/python -m dashboards --write
 	@$(VENV)/bin/python -m lab.schema --write
 	@$(LAB) list faults --markdown > docs/reference/faults.md
 

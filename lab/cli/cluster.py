@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from lab.cli.leftovers import Leftover, leftovers
-from lab.cli.project import EngineOption, choose_engine, root
+from lab.cli.project import EngineOption, GrafanaOption, choose_engine, root
 from lab.doctor import examine
 from lab.engines import Engine, Wanted
 from lab.errors import ExitCode, HealError
@@ -25,19 +25,25 @@ RunOption = Annotated[str | None, typer.Option("--run", help="Only what this run
 def up_command(
     topology: Annotated[str, typer.Argument(help="Name of a topology.")] = "url-shortener",
     engine: EngineOption = "auto",
+    *,
+    grafana: GrafanaOption = False,
 ) -> None:
     """Bring a topology up with its proxies and keep it; `lab down` takes it down."""
     chosen, _ = choose_engine(engine)
     deployment = deploy_topology(load_topology(find_topology(topology, root()), topology))
     run_id = secrets.token_hex(4)
-    for name, address in asyncio.run(_bring_up(chosen, deployment, run_id)).items():
+    for name, address in asyncio.run(
+        _bring_up(chosen, deployment, run_id, grafana=grafana)
+    ).items():
         print(f"{name:12} {address}")
     print(f"\ntake it down: lab down --run {run_id}   (or all: lab down)")
 
 
-async def _bring_up(engine: Engine, deployment: Deployment, run_id: str) -> dict[str, str]:
+async def _bring_up(
+    engine: Engine, deployment: Deployment, run_id: str, *, grafana: bool
+) -> dict[str, str]:
     """Leave everything running; returns the addresses on this machine."""
-    wanted = Wanted(run_id, Path("runs"), drivers=False, keep=True)
+    wanted = Wanted(run_id, Path("runs"), drivers=False, keep=True, grafana=grafana)
     async with engine.up(deployment, wanted, lambda text: print(text, file=sys.stderr)) as cluster:
         return cluster.addresses()
 

@@ -24,6 +24,9 @@ ENGINES = ("docker", "local")
 EngineOption = Annotated[
     str, typer.Option("--engine", help="Where to run: auto, docker or local (no Docker needed).")
 ]
+GrafanaOption = Annotated[
+    bool, typer.Option("--grafana", help="Start Grafana beside it, with the lab's dashboards.")
+]
 
 
 def root() -> Path:

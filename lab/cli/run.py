@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from lab import report, store
-from lab.cli.project import EngineOption, RunsOption, choose_engine, experiment_named
+from lab.cli.project import EngineOption, GrafanaOption, RunsOption, choose_engine, experiment_named
 from lab.engines import Engine, Wanted
 from lab.errors import ExitCode, LabError
 from lab.experiment import Experiment
@@ -38,13 +38,16 @@ def run_command(
         int, typer.Option(help="Run again this often when the verdict is unknown.", min=0, max=5)
     ] = 0,
     *,
+    grafana: GrafanaOption = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print result.json.")] = False,
 ) -> None:
     """Run an experiment; the exit code says how it ended (docs/results.md)."""
     experiment = experiment_named(name, seed)
     chosen, reason = choose_engine(engine)
     for attempt in range(retry_unknown + 1):
-        code = _once(experiment, chosen, reason, runs, progress, json_output=json_output)
+        code = _once(
+            experiment, chosen, reason, runs, progress, grafana=grafana, json_output=json_output
+        )
         if code is not ExitCode.UNKNOWN or attempt == retry_unknown:
             break
         print("The run proved nothing; once more.", file=sys.stderr)
@@ -58,14 +61,14 @@ def _once(
     runs: Path,
     progress: str,
     *,
+    grafana: bool,
     json_output: bool,
 ) -> ExitCode:
     """One run; returns its exit code."""
     run_id, folder = store.new_run(runs, experiment.name)
     with Terminal("none" if json_output and progress == "auto" else progress) as terminal:
-        record = asyncio.run(
-            _interruptible(experiment, engine, reason, Wanted(run_id, folder), terminal)
-        )
+        wanted = Wanted(run_id, folder, grafana=grafana)
+        record = asyncio.run(_interruptible(experiment, engine, reason, wanted, terminal))
         if record is None:
             folder_is_empty = not any(folder.iterdir())
             if folder_is_empty:

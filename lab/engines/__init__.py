@@ -147,13 +147,15 @@ class Wanted:
     """What a run asks of an engine besides the deployment.
 
     `run_id` labels everything created; `out` is the run's folder, where logs go; `drivers` says
-    whether load drivers are started; `keep` leaves everything up (for `lab up`).
+    whether load drivers are started; `keep` leaves everything up (for `lab up`);
+    `grafana` starts one with the project's dashboards beside it.
     """
 
     run_id: str
     out: Path
     drivers: bool = True
     keep: bool = False
+    grafana: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -81,7 +81,8 @@ def test_the_fault_of_the_guide_is_one():
 
 def test_links_between_documents_lead_somewhere():
     """Relative links of all documents."""
-    for document in [PROJECT / "README.md", *PROJECT.glob("docs/**/*.md")]:
+    documents = [PROJECT / "README.md", PROJECT / "dashboards" / "README.md"]
+    for document in [*documents, *PROJECT.glob("docs/**/*.md")]:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
 

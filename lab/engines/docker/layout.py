@@ -23,6 +23,7 @@ PROXY = "lab/toxiproxy"
 PROMETHEUS = "lab/prometheus"
 POSTGRES_EXPORTER = "lab/postgres-exporter"
 REDIS_EXPORTER = "lab/redis-exporter"
+GRAFANA = "lab/grafana"
 EXPORTERS = {"postgres": POSTGRES_EXPORTER, "redis": REDIS_EXPORTER}
 _RESERVED = 2  # the network's own address and the gateway
 
@@ -77,12 +78,12 @@ def prefix_for(containers: int, ends: int) -> int:
     return min(24, 31 - (need - 1).bit_length())
 
 
-def own_parts(deployment: Deployment, *, drivers: bool) -> list[str]:
+def own_parts(deployment: Deployment, *, drivers: bool, grafana: bool = False) -> list[str]:
     """Names of the lab's own containers that have an address."""
     kinds = {i.service.scrape.exporter for i in deployment.instances if i.service.scrape}
     exporters = [name for kind, name in EXPORTERS.items() if kind in kinds]
     own = [client_of(design) for design in deployment.designs] if drivers else []
-    return [PROXY, PROMETHEUS, *exporters, *own]
+    return [PROXY, PROMETHEUS, *([GRAFANA] if grafana else []), *exporters, *own]
 
 
 def lay_out(run_id: str, deployment: Deployment, subnet: IPv4Network, own: Sequence[str]) -> Layout:

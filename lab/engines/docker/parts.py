@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import lab
-from lab.engines.docker import prometheus
+from lab.engines.docker import grafana, prometheus
 from lab.engines.docker.containers import (
     Config,
     archive,
@@ -18,6 +18,7 @@ from lab.engines.docker.containers import (
     talks,
 )
 from lab.engines.docker.layout import (
+    GRAFANA,
     POSTGRES_EXPORTER,
     PROMETHEUS,
     PROXY,
@@ -65,7 +66,7 @@ class Setting:
         return joins(self.network, self.layout.containers[name])
 
 
-def images_of(deployment: Deployment, *, drivers: bool) -> list[str]:
+def images_of(deployment: Deployment, *, drivers: bool, with_grafana: bool = False) -> list[str]:
     """References of the images that the lab's parts need."""
     own = own_parts(deployment, drivers=drivers)
     exporters = {
@@ -73,6 +74,7 @@ def images_of(deployment: Deployment, *, drivers: bool) -> list[str]:
         REDIS_EXPORTER: prometheus.REDIS_IMAGE,
     }
     needed = [image for name, image in exporters.items() if name in own]
+    needed += [grafana.IMAGE] if with_grafana else []
     return [TOXIPROXY_IMAGE, TOOLBOX_IMAGE, prometheus.IMAGE, *needed]
 
 
@@ -211,23 +213,29 @@ def scrapers(setting: Setting, *, drivers: bool, with_agent: bool) -> list[Part]
         host={**_published(prometheus.PORT), "NetworkMode": setting.network},
     )
     exposed: Config = {"ExposedPorts": {f"{prometheus.PORT}/tcp": {}}}
-    scrape = prometheus.config(deployment, layout, drivers=drivers, agent=with_agent)
+    rules = grafana.rules()
+    scrape = prometheus.config(
+        deployment, layout, drivers=drivers, agent=with_agent, rules=rules is not None
+    )
+    files = {prometheus.CONFIG_PATH: scrape.encode()}
+    if rules is not None:
+        files[prometheus.RULES_PATH] = rules
     found = [
         Part(
             PROMETHEUS,
             {**config, **exposed, **setting.joins(PROMETHEUS)},
-            archive({prometheus.CONFIG_PATH: scrape.encode()}),
+            archive(files),
         )
     ]
     if POSTGRES_EXPORTER in layout.containers:
-        files = {prometheus.AUTH_PATH: prometheus.postgres_auth(deployment).encode()}
+        auth = {prometheus.AUTH_PATH: prometheus.postgres_auth(deployment).encode()}
         found.append(
             _exporter(
                 setting,
                 POSTGRES_EXPORTER,
                 prometheus.POSTGRES_IMAGE,
                 prometheus.POSTGRES_COMMAND,
-                files,
+                auth,
             )
         )
     if REDIS_EXPORTER in layout.containers:
@@ -235,6 +243,11 @@ def scrapers(setting: Setting, *, drivers: bool, with_agent: bool) -> list[Part]
             _exporter(setting, REDIS_EXPORTER, prometheus.REDIS_IMAGE, prometheus.REDIS_COMMAND, {})
         )
     return found
+
+
+def dashboards(setting: Setting) -> Part:
+    """Grafana with the project's dashboards, reached at a free port of 127.0.0.1."""
+    return Part(GRAFANA, grafana.config(setting, _published(grafana.PORT)), grafana.files())
 
 
 def _exporter(

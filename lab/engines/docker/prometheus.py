@@ -30,6 +30,7 @@ REDIS_EXPORTER_PORT = 9121
 PROXY_PORT = 8474
 DRIVER_PORT = 9464
 CONFIG_PATH = "/etc/prometheus/prometheus.yml"
+RULES_PATH = "/etc/prometheus/rules.yaml"
 AUTH_PATH = "/etc/postgres_exporter.yml"
 _READ_S = 20.0
 _STARTS_S = 30.0
@@ -54,8 +55,10 @@ POSTGRES_COMMAND = (
 )
 
 
-def config(deployment: Deployment, layout: Layout, *, drivers: bool, agent: bool) -> str:
-    """prometheus.yml, as JSON, which is YAML."""
+def config(
+    deployment: Deployment, layout: Layout, *, drivers: bool, agent: bool, rules: bool = False
+) -> str:
+    """prometheus.yml, as JSON, which is YAML; with `rules` it also evaluates those."""
     services = [t for i in deployment.instances for t in _service_target(i, layout)]
     lab = [
         _target(layout, PROMETHEUS, PORT, PROMETHEUS),
@@ -68,13 +71,14 @@ def config(deployment: Deployment, layout: Layout, *, drivers: bool, agent: bool
             _target(layout, client_of(d), DRIVER_PORT, client_of(d), design=d, service="client")
             for d in deployment.designs
         ]
-    every = {"scrape_interval": "1s", "scrape_timeout": "1s"}
+    every = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
     jobs = [
         {"job_name": "services", "static_configs": services},
         # The lab's own metrics say themselves which design they are about.
         {"job_name": "lab", "honor_labels": True, "static_configs": lab},
     ]
-    return json.dumps({"global": every, "scrape_configs": jobs}, indent=1)
+    files = {"rule_files": [RULES_PATH]} if rules else {}
+    return json.dumps({"global": every, **files, "scrape_configs": jobs}, indent=1)
 
 
 def postgres_auth(deployment: Deployment) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import lab
 from lab.engines import Say, Wanted
-from lab.engines.docker import parts, prometheus
+from lab.engines.docker import grafana, parts, prometheus
 from lab.engines.docker.clean import clean, leftovers
 from lab.engines.docker.cluster import DockerCluster, Handles
 from lab.engines.docker.daemon import Daemon, connect
@@ -98,7 +98,9 @@ class BringUp:
     async def images(self) -> dict[str, str]:
         """Ids of all images, by instance name or reference; built or pulled where needed."""
         images = Images(self.daemon.client, self._say, CATALOGUE)
-        refs = parts.images_of(self._deployment, drivers=self._drivers)
+        refs = parts.images_of(
+            self._deployment, drivers=self._drivers, with_grafana=self.wanted.grafana
+        )
         ids = await all_of(*(self.daemon.call(images.ensure, ref) for ref in refs))
         found = dict(zip(refs, ids, strict=True))
         makers = [self._image_of(instance, images) for instance in self._deployment.instances]
@@ -144,6 +146,7 @@ class BringUp:
             _result(links),
             self._instances(instances, health, links),
             *(self._part(setting, part) for part in self._scrapers(setting)),
+            *([self._grafana(setting)] if self.wanted.grafana else []),
             *(
                 start_driver(self.daemon, setting, design, self.handles, self.logs)
                 for design in self._deployment.designs
@@ -164,7 +167,7 @@ class BringUp:
             await self.daemon.call(clean, self.daemon.client, one.run_id)
 
     async def _network(self, images: dict[str, str]) -> Setting:
-        own = own_parts(self._deployment, drivers=self._drivers)
+        own = own_parts(self._deployment, drivers=self._drivers, grafana=self.wanted.grafana)
         count = len(own) + len(self._deployment.instances)
         prefix = prefix_for(count, len(self._deployment.ends))
         name = f"lab-{self.wanted.run_id}"
@@ -252,6 +255,14 @@ class BringUp:
             self.handles.urls["prometheus"] = url
             self.prometheus = prometheus.Prometheus(url)
             await self.prometheus.ready()
+
+    async def _grafana(self, setting: Setting) -> None:
+        """Nobody waits for it to be ready: it takes longer than everything else."""
+        part = parts.dashboards(setting)
+        container = await start_part(self.daemon, setting.layout, part, self.handles)
+        url = await published_port(self.daemon, container, grafana.PORT)
+        self.handles.urls["grafana"] = url
+        self._say(f"Grafana: {url}")
 
     async def _checks(self, images: dict[str, str]) -> dict[str, Healthcheck | None]:
         """The healthchecks of images, for instances whose Compose file has none."""

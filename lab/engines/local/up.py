@@ -57,6 +57,11 @@ async def bring_up(
 ) -> AsyncIterator[LocalCluster]:
     """A cluster that is up and ready; down again when the context ends, unless it is kept."""
     refuse(deployment)
+    if wanted.grafana:
+        raise EngineError(
+            "the local engine has no Prometheus for Grafana to read",
+            remedy="run it with Docker: --engine docker",
+        )
     bringing = BringUp(deployment, wanted, say, mode, patience_s)
     try:
         yield await bringing.run()

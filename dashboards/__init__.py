@@ -1,0 +1,1 @@
+"""Grafana dashboards, written in typed Python and committed as JSON (`python -m dashboards`)."""
