@@ -4,13 +4,14 @@ Every time is in seconds since the run's zero (the planned start of the load). A
 latency runs from the moment it was *due* (open loop), not from when it was sent, so a stalled
 system cannot hide its queue (coordinated omission; Gil Tene, "How NOT to Measure Latency").
 
-On disk a history is one JSON object a line, `{"type": "op" | "event" | "sample", ...}`;
-docs/results.md lists every field.
+On disk a history is one JSON object a line, `{"type": "op", ...}`; the other types are `client-op`,
+`event` and `sample`. docs/results.md lists every field.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -52,6 +53,46 @@ class Op(NamedTuple):
         return self.done_s - self.due_s
 
 
+class ClientOp(NamedTuple):
+    """One operation on data, as the client that made it saw it: what truth is checked on.
+
+    `Op` is a request that was due, with all its retries, and says how long it took. A `ClientOp` is
+    one attempt (a retried write may take effect twice), or a final read after the load; it says
+    what was asked and what was answered.
+
+    Fields:
+        design: the design it was sent to.
+        process: the logical client. It does one operation at a time, and retires after an `info`.
+        function: what was asked: `read`, `write`, `cas`, `add`, `enqueue`, `transfer`, `txn` ...
+        key: the object it is about, or "" where there is one only.
+        argument: what was asked for; docs/reference/checkers.md lists it by function.
+        result: what was answered, None without an answer.
+        invoked_s: when it was sent.
+        returned_s: when the answer was there, or the client gave up.
+        outcome: `ok`: answered. `fail`: certainly did not take effect. `info`: it may take effect
+            at any time after `invoked_s`, or never.
+        error: short reason when not ok.
+
+    Arguments and results are values of JSON, with tuples for arrays.
+    """
+
+    design: str
+    process: int
+    function: str
+    key: str
+    argument: Any
+    result: Any
+    invoked_s: float
+    returned_s: float
+    outcome: Outcome
+    error: str = ""
+
+    @property
+    def end_s(self) -> float:
+        """The latest moment at which it can have taken effect; infinite for `info`."""
+        return math.inf if self.outcome == "info" else self.returned_s
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """Something that happened to the run: a phase, a fault, a container, a note.
@@ -84,6 +125,7 @@ class History:
     ops: list[Op] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
+    client_ops: list[ClientOp] = field(default_factory=list)
 
     def of(self, design: str) -> list[Op]:
         """The operations of one design, in the order they were due."""
@@ -94,12 +136,14 @@ class History:
         return sorted((e for e in self.events if e.kind == kind), key=lambda e: e.at_s)
 
 
-def dump_lines(records: Iterable[Op | Event | Sample]) -> Iterator[str]:
+def dump_lines(records: Iterable[Op | ClientOp | Event | Sample]) -> Iterator[str]:
     """One JSON line per record, ready to be written."""
     for record in records:
         match record:
             case Op():
                 body: dict[str, Any] = {"type": "op", **record._asdict()}
+            case ClientOp():
+                body = {"type": "client-op", **record._asdict()}
             case Sample():
                 body = {"type": "sample", **record._asdict(), "labels": dict(record.labels)}
             case Event():
@@ -115,6 +159,12 @@ def load_lines(lines: Iterable[str]) -> History:
         match body.pop("type"):
             case "op":
                 history.ops.append(Op(**body))
+            case "client-op":
+                body["argument"], body["result"] = (
+                    _frozen(body["argument"]),
+                    _frozen(body["result"]),
+                )
+                history.client_ops.append(ClientOp(**body))
             case "sample":
                 body["labels"] = tuple(sorted(body["labels"].items()))
                 history.samples.append(Sample(**body))
@@ -123,6 +173,11 @@ def load_lines(lines: Iterable[str]) -> History:
             case other:
                 raise ValueError(f"unknown record type {other!r}")
     return history
+
+
+def _frozen(value: Any) -> Any:
+    """A JSON value with tuples for arrays, so that it can be compared and hashed."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 def _rounded(body: dict[str, Any]) -> dict[str, Any]:

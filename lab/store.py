@@ -56,7 +56,8 @@ def save(record: Record, folder: Path) -> None:
     with disk_trouble(folder):
         _write_json(folder / "plan.json", _plan(record.experiment))
         history = record.history
-        _write_lines(folder / "history.jsonl", dump_lines([*history.events, *history.ops]))
+        lines = dump_lines([*history.events, *history.ops, *history.client_ops])
+        _write_lines(folder / "history.jsonl", lines)
         _write_lines(folder / "metrics.jsonl", dump_lines(history.samples))
         windows = (
             json.dumps({"design": design, **window}) + "\n"
