@@ -26,7 +26,7 @@ def check_command(run: RunArgument = "latest", runs: RunsOption = Path("runs")) 
 
 
 def report_command(run: RunArgument = "latest", runs: RunsOption = Path("runs")) -> None:
-    """Write report.html, summary.md and junit.xml of a finished run again."""
+    """Write report.html, summary.md, chart.svg, chart.png and junit.xml of a finished run again."""
     folder = store.find_run(runs, run)
     report.write(store.load(folder), folder)
     print(folder / "report.html")

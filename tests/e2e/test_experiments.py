@@ -45,6 +45,8 @@ def test_an_experiment_ends_as_predicted(name, engine, tmp_path):
         "windows.jsonl",
         "report.html",
         "summary.md",
+        "chart.svg",
+        "chart.png",
         "junit.xml",
     ):
         assert (folder / kept).stat().st_size > 0

@@ -67,9 +67,15 @@ def parsed(html: str) -> Page:
     return Page(html)
 
 
-def test_the_three_files_are_written(record: Record, tmp_path: Path) -> None:
+def test_the_files_are_written(record: Record, tmp_path: Path) -> None:
     report.write(record, tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"report.html", "summary.md", "junit.xml"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "report.html",
+        "summary.md",
+        "junit.xml",
+        "chart.svg",
+        "chart.png",
+    }
     assert all(path.stat().st_size > 1000 for path in tmp_path.iterdir())
 
 
