@@ -110,6 +110,8 @@ def _first_paragraph(doc: str) -> str:
 
 def _what(field: Mapping[str, Any]) -> str:
     """What may be written there: `duration`, `share`, one of some words."""
+    if "allOf" in field:
+        return "mapping"
     if "enum" in field:
         return " or ".join(f"`{word}`" for word in field["enum"])
     pattern = field.get("pattern", "")
@@ -143,6 +145,8 @@ def _example(name: str, schema: Mapping[str, Any]) -> str:
 def _written(value: object) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_written, value))}]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_written(one)}" for key, one in value.items()) + "}"
     return str(value)
 
 

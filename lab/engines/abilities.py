@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:  # small processes of an engine start quicker without the whole language of files
     from lab.plan import Instance, LinkEnd
@@ -45,6 +45,70 @@ class FileLimits:
     soft: int
     hard: int
     opened: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended: its exit code, and what it said on both outputs (the end of much)."""
+
+    code: int
+    output: str
+
+
+class Session(Protocol):
+    """A command that runs beside an instance's own processes, its standard input open."""
+
+    async def write(self, text: str) -> None:
+        """Put text into its standard input.
+
+        Raises:
+            EngineError: it has ended.
+        """
+        ...
+
+    async def ended(self, timeout_s: float) -> Ended:
+        """End its standard input, and wait until it has ended.
+
+        Raises:
+            EngineError: it has not, in that time; it was let go of.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of it: its standard input ends, and nobody waits for what it does then."""
+        ...
+
+
+@runtime_checkable
+class Executable(Protocol):
+    """Commands can be run inside instances, with their files and environment."""
+
+    async def execute(
+        self, instance: Instance, command: Sequence[str], user: str | None = None
+    ) -> Session:
+        """Start a command in an instance, as another user than its own where that is possible.
+
+        Raises:
+            EngineError: the instance does not run, or has no such program.
+        """
+        ...
+
+
+Handling = Literal["caught", "pending", "not caught", "unknown"]
+"""What the kernel says of a process and a signal; `unknown` where it does not tell."""
+
+
+@runtime_checkable
+class Signalable(Protocol):
+    """The first process of an instance can be sent a signal."""
+
+    async def signal(self, instance: Instance, word: str) -> None:
+        """Send it a signal, such as `HUP`."""
+        ...
+
+    async def handling(self, instance: Instance, word: str) -> Handling:
+        """Whether it has a handler for a signal, and none of that kind waits to be delivered."""
+        ...
 
 
 @runtime_checkable

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from lab.faults.admin_request import AdminRequest
 from lab.faults.app_error import AppError
 from lab.faults.bandwidth import Bandwidth
 from lab.faults.base import Fault, Observation, refusal
@@ -12,6 +13,7 @@ from lab.faults.blackhole import Blackhole
 from lab.faults.cpu_limit import CpuLimit
 from lab.faults.crash_loop import CrashLoop
 from lab.faults.disk_full import DiskFull
+from lab.faults.exec import Exec
 from lab.faults.failpoint import Failpoint
 from lab.faults.fd_limit import FdLimit
 from lab.faults.flap import Flap
@@ -19,19 +21,24 @@ from lab.faults.injection import Held, Injection, check_targets
 from lab.faults.kill import Kill
 from lab.faults.latency import Latency
 from lab.faults.limit_data import LimitData
+from lab.faults.long_transaction import LongTransaction
 from lab.faults.memory_limit import MemoryLimit
 from lab.faults.partition import Partition
 from lab.faults.pause import Pause
+from lab.faults.promote import Promote
 from lab.faults.refuse import Refuse
 from lab.faults.reset import Reset
 from lab.faults.restart import Restart
+from lab.faults.signal import Signal
 from lab.faults.slicer import Slicer
 from lab.faults.slow_close import SlowClose
+from lab.faults.sql import Sql
 from lab.faults.stop import Stop
 
 KINDS: Final[Mapping[str, type[Fault]]] = {
     fault.kind: fault
     for fault in (
+        AdminRequest,
         AppError,
         Bandwidth,
         Blackhole,
@@ -40,18 +47,23 @@ KINDS: Final[Mapping[str, type[Fault]]] = {
         DiskFull,
         Failpoint,
         FdLimit,
+        Exec,
         Flap,
         Kill,
         Latency,
         LimitData,
+        LongTransaction,
         MemoryLimit,
         Partition,
         Pause,
+        Promote,
         Refuse,
         Reset,
         Restart,
+        Signal,
         Slicer,
         SlowClose,
+        Sql,
         Stop,
     )
 }

@@ -135,6 +135,12 @@ class Fault(Model, ABC):
             LabError: it cannot, with the reason.
         """
 
+    async def get_ready(self, cluster: Cluster) -> None:
+        """Just before its time: do what takes longer than a fault may be late. Changes nothing."""
+
+    async def release(self) -> None:
+        """Let go of what was got ready and not used."""
+
     @abstractmethod
     async def inject(self, cluster: Cluster) -> None:
         """Break it. Injecting twice is the same as once."""

@@ -126,13 +126,17 @@ class Injection:
         if self._fault.selections():
             await self._sleep_until(self._scheduled.at_s - _FRESH_S)
             await self._aim()
-        await self._sleep_until(self._scheduled.at_s)
-        with self._holding():
-            try:
-                await self._inject()
-                await self._sleep_until(self._scheduled.until_s)
-            finally:
-                await _to_the_end(self._heal())
+        try:
+            await self._fault.get_ready(self._cluster)
+            await self._sleep_until(self._scheduled.at_s)
+            with self._holding():
+                try:
+                    await self._inject()
+                    await self._sleep_until(self._scheduled.until_s)
+                finally:
+                    await _to_the_end(self._heal())
+        finally:
+            await _to_the_end(self._fault.release())
         return self.record
 
     async def _aim(self) -> None:

@@ -19,12 +19,30 @@ from lab.faults import KINDS, Injection, refusal
 from lab.faults.base import Fault
 from lab.loading import find_topology, load_topology
 from lab.plan import Instance, deploy_topology
+from tests.contract import database
 from tests.contract.engines import MODES, up_on
 
 PROJECT = Path(__file__).resolve().parents[2]
 LINK = "app -> inventory"
 
 CASES: dict[str, Fault] = {
+    "admin_request": KINDS["admin_request"].model_validate(
+        {
+            "service": "inventory",
+            "call": {"post": "/_lab/fail?share=0.3", "contains": "share"},
+            "undo": {"delete": "/_lab/fail", "status": "200"},
+            "check": {"get": "/_lab/fail", "contains": "0.3"},
+        }
+    ),
+    "exec": KINDS["exec"].model_validate(
+        {
+            "service": "inventory",
+            "command": ["sh", "-c", "echo marked >lab-mark"],
+            "check": ["cat", "lab-mark"],
+            "expect": "marked",
+            "undo": ["rm", "lab-mark"],
+        }
+    ),
     "app_error": KINDS["app_error"].model_validate({"service": "inventory", "share": "20%"}),
     "bandwidth": KINDS["bandwidth"].model_validate({"link": LINK, "rate": "100KB/s"}),
     "bandwidth of requests": KINDS["bandwidth"].model_validate(
@@ -128,7 +146,8 @@ def is_refused(fault: Fault, cluster: Cluster) -> bool:
 
 def test_every_kind_has_a_case():
     """A new fault kind without a case here would go untested."""
-    assert {fault.kind for fault in CASES.values()} == set(KINDS)
+    tried = [*CASES.values(), *database.CASES.values(), *database.LASTING.values()]
+    assert {fault.kind for fault in tried} == set(KINDS)
 
 
 @pytest.mark.asyncio(loop_scope="module")

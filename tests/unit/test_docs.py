@@ -60,7 +60,7 @@ def test_every_kind_s_example_can_be_copied(kind):
     """It is YAML, complete, and what the kind takes."""
     (example,) = YAML(typ="safe").load(kind.example)
     settings = {
-        key: str(v) if not isinstance(v, list) else v for key, v in example[kind.name].items()
+        key: v if isinstance(v, list | dict) else str(v) for key, v in example[kind.name].items()
     }
     assert KINDS[kind.name].model_validate(settings).describe()
     assert kind.summary

@@ -17,6 +17,7 @@ from lab.engines.docker.deaths import Deaths
 from lab.engines.docker.disks import FullDisks
 from lab.engines.docker.driver_channel import DockerDriver
 from lab.engines.docker.ending import ask_to_end, crash
+from lab.engines.docker.execution import DockerSession, Execution
 from lab.engines.docker.failing import Failing
 from lab.engines.docker.files import FewFiles
 from lab.engines.docker.hands import Agent
@@ -49,9 +50,10 @@ class Handles:
     drivers: dict[str, DockerDriver] = field(default_factory=dict)
     urls: dict[str, str] = field(default_factory=dict)
     insider: Insider | None = None
+    sessions: list[tuple[str, DockerSession]] = field(default_factory=list)
 
 
-class DockerCluster(Failing, Scraping, FullDisks, FewFiles):
+class DockerCluster(Failing, Scraping, FullDisks, FewFiles, Execution):
     """`lab.engines.Cluster`, with every optional ability."""
 
     engine = "docker"
@@ -94,6 +96,7 @@ class DockerCluster(Failing, Scraping, FullDisks, FewFiles):
         """The end of `watch`."""
         if self._deaths:
             await asyncio.to_thread(self._deaths.close)
+        await self._end_commands()
         for task in self._following:
             task.cancel()
         await asyncio.gather(*self._following, return_exceptions=True)
@@ -215,7 +218,7 @@ class DockerCluster(Failing, Scraping, FullDisks, FewFiles):
         ]
         left = await residue(self, cut, self._handles.jobs)
         held = await self._handles.insider.left() if self._handles.insider else []
-        return [*left, *limited, *shut, *await self.armed(), *held]
+        return [*left, *limited, *shut, *await self.armed(), *held, *self._commands_left()]
 
     async def bypasses(self) -> Bypasses | None:
         """A client finds only its links' addresses in its hosts file: nobody looks."""

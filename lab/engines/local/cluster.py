@@ -16,6 +16,7 @@ import psutil
 from lab import __version__
 from lab.engines import Bypasses, Driver, Exchange, Probe, State, Traffic, Usage
 from lab.engines.local.collected import Collector
+from lab.engines.local.execution import Execution, LocalSession
 from lab.engines.local.failing import Failing
 from lab.engines.local.files import FewFiles
 from lab.engines.local.health import Health
@@ -53,6 +54,7 @@ class Handles:
     pipes: dict[str, Pipe] = field(default_factory=dict)
     urls: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    sessions: list[tuple[str, LocalSession]] = field(default_factory=list)
 
     async def launch(self, supervisor: Supervisor, instance: Instance) -> None:
         """Start an instance's program, for the first time or again; one that runs goes on."""
@@ -68,7 +70,7 @@ class Handles:
             # Two faults wanted it back at once, and the other was quicker.
 
 
-class LocalCluster(Failing, Scraping, FewFiles):
+class LocalCluster(Failing, Scraping, FewFiles, Execution):
     """`lab.engines.Cluster`, and `Stoppable`, `Pausable` and `Partitionable` as well."""
 
     engine = "local"
@@ -187,7 +189,8 @@ class LocalCluster(Failing, Scraping, FewFiles):
         held = await self._proxy.cuts()
         cut = {end.name for end in self.deployment.ends if end.proxy in held}
         left = await residue(self, cut, self._handles.jobs)
-        return [*left, *await self.armed(), *await self.still_limited()]
+        others = (*await self.armed(), *await self.still_limited(), *self._commands_left())
+        return [*left, *others]
 
     async def bypasses(self) -> Bypasses | None:
         """Connections seen that go past the proxy of their link."""

@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from lab.engines.local.owner import remove
 from lab.engines.local.sockets import connections
@@ -35,6 +36,16 @@ class Account:
     peak_bytes: int = 0
 
 
+@dataclass(slots=True)
+class _Command:
+    """A command that runs; `input` is our end of its standard input, if it has one."""
+
+    name: str
+    tree: Tree
+    output: _Output
+    input: int | None = None
+
+
 class Household:
     """The processes of a run.
 
@@ -52,6 +63,7 @@ class Household:
         self._instances: dict[str, Tree] = {}
         self._accounts: dict[str, Account] = {}
         self._commands: dict[str, Tree] = {}
+        self._open: dict[str, _Command] = {}
         self._clearing: dict[Tree, asyncio.Task[None]] = {}
         self._numbers = iter(range(1, 2**62))
         self._over = False
@@ -90,31 +102,74 @@ class Household:
 
     async def run(self, order: Order) -> dict[str, Any]:
         """Run a command to its end or the end of its time; nothing that it started stays."""
+        timeout_s = order["timeout_s"]
+        in_time, result = await self._finish(self._begin(order), timeout_s)
+        if not in_time:
+            result["output"] += f"\nkilled: it took longer than {timeout_s:g} s"
+        return result
+
+    async def open(self, order: Order) -> dict[str, Any]:
+        """Start a command that reads what is written to it, until it is waited for."""
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        try:
+            command = self._begin(order, reading)
+        except BaseException:
+            os.close(writing)
+            raise
+        finally:
+            os.close(reading)
+        command.input = writing
+        self._open[command.tree.key] = command
+        return {"key": command.tree.key}
+
+    async def write(self, order: Order) -> None:
+        """Put a few lines into the standard input of a command that was opened."""
+        command = self._open.get(order["key"])
+        if command is None or command.input is None or command.tree.code is not None:
+            raise RefusedError("the command has ended")
+        os.write(command.input, order["text"].encode())
+
+    async def wait(self, order: Order) -> dict[str, Any]:
+        """End the standard input of a command that was opened, and wait until it has ended."""
+        command, timeout_s = self._open.pop(order["key"]), order["timeout_s"]
+        in_time, result = await self._finish(command, timeout_s)
+        if not in_time:
+            said = result["output"].strip()[-500:] or "nothing"
+            raise RefusedError(
+                f"a command in {command.name} did not end within {timeout_s:g} s; it said: {said}"
+            )
+        return result
+
+    def _begin(self, order: Order, input_: int = subprocess.DEVNULL) -> _Command:
         name = order.get("name") or "command"
         key = f"{name}#{next(self._numbers)}"
         reading, writing = os.pipe()
         try:
-            tree = self._launch(order, key, writing)
+            tree = self._launch(order, key, writing, input_)
         except BaseException:
             os.close(reading)
             raise
         finally:
             os.close(writing)
         self._commands[key] = tree
-        in_time = True
-        with _Output(reading) as output:
-            try:
-                async with asyncio.timeout(order["timeout_s"]):
-                    await tree.ended.wait()
-            except TimeoutError:
-                in_time = False
-            finally:
-                await self._clear(tree, name)
-                del self._commands[key]
-            text = output.text()
-        if not in_time:
-            text += f"\nkilled: it took longer than {order['timeout_s']:g} s"
-        return {"code": -9 if tree.code is None else tree.code, "output": text}
+        return _Command(name, tree, _Output(reading))
+
+    async def _finish(self, command: _Command, timeout_s: float) -> tuple[bool, dict[str, Any]]:
+        """Whether it ended in time, and how."""
+        tree, in_time = command.tree, True
+        if command.input is not None:
+            os.close(command.input)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await tree.ended.wait()
+        except TimeoutError:
+            in_time = False
+        finally:
+            await self._clear(tree, command.name)
+            del self._commands[tree.key]
+            text = command.output.close()
+        return in_time, {"code": -9 if tree.code is None else tree.code, "output": text}
 
     async def kill(self, order: Order) -> dict[str, Any]:
         """Kill an instance whole; it is gone afterwards."""
@@ -137,6 +192,17 @@ class Household:
                 async with asyncio.timeout(order["grace_s"]):
                     await tree.ended.wait()
         return await self.kill(order)
+
+    async def signal(self, order: Order) -> None:
+        """Signal the first process of an instance."""
+        self._trees.signal(self._running(order), _number(order["signal"]))
+
+    async def status(self, order: Order) -> str:
+        """`/proc/PID/status` of its first process, on Linux."""
+        file = Path(f"/proc/{self._running(order).root.pid}/status")
+        with contextlib.suppress(OSError):
+            return file.read_text()  # noqa: ASYNC240 - the kernel's, which waits for nothing
+        return ""
 
     async def pause(self, order: Order) -> None:
         """Stop every process of an instance."""
@@ -201,7 +267,9 @@ class Household:
         remove(self._folder)
         return left + ([f"folder {self._folder}"] if self._folder.exists() else [])
 
-    def _launch(self, order: Order, key: str, output: int) -> Tree:
+    def _launch(
+        self, order: Order, key: str, output: int, input_: int = subprocess.DEVNULL
+    ) -> Tree:
         if self._over:
             raise RefusedError("the run is being taken down")
         home = order["cwd"]
@@ -213,6 +281,7 @@ class Household:
                 {**order["env"], **self._mark, TREE: key},
                 home,
                 output,
+                input_=input_,
                 uid=order.get("uid"),
                 gid=order.get("gid"),
                 nofile=order.get("nofile"),
@@ -261,19 +330,14 @@ class _Output:
         self._descriptor = descriptor
         self._bytes = bytearray()
         os.set_blocking(descriptor, False)
+        asyncio.get_running_loop().add_reader(descriptor, self._read)
 
-    def __enter__(self) -> Self:
-        asyncio.get_running_loop().add_reader(self._descriptor, self._read)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        asyncio.get_running_loop().remove_reader(self._descriptor)
-        os.close(self._descriptor)
-
-    def text(self) -> str:
-        """Everything until now."""
+    def close(self) -> str:
+        """Everything until now; nothing is read any more."""
         while self._read():
             pass
+        asyncio.get_running_loop().remove_reader(self._descriptor)
+        os.close(self._descriptor)
         return self._bytes.decode(errors="replace")
 
     def _read(self) -> bool:

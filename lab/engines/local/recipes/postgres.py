@@ -80,7 +80,8 @@ async def install(instance: Instance, place: Place, run: Run) -> Program:
     before = (data / "postmaster.pid",)
     files_max = open_files(service)
     # As the image has it: SIGTERM would wait until the last client has gone.
-    return Program(argv, env, place.home, uid, gid, check, files_max, before, "SIGINT")
+    stop, here = "SIGINT", translator.words
+    return Program(argv, env, place.home, uid, gid, check, files_max, before, stop, here)
 
 
 def _env(

@@ -62,6 +62,7 @@ async def install(instance: Instance, place: Place, run: Run) -> Program:  # noq
         cwd,
         check=_as_here(check, translator, path, service, "healthcheck") if check else None,
         nofile=open_files(service),
+        here=lambda words: _as_here(words, translator, path, service, "command to run"),
     )
 
 

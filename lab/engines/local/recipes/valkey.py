@@ -58,7 +58,14 @@ async def install(instance: Instance, place: Place, run: Run) -> Program:  # noq
         *("--bind", host, "--port", str(real_port), "--daemonize", "no"),
     )
     check = check_of(service, translator, programs)
-    return Program(argv, env, data, check=check, nofile=open_files(service))
+    return Program(
+        argv,
+        env,
+        data,
+        check=check,
+        nofile=open_files(service),
+        here=translator.words,
+    )
 
 
 def _clients(folder: Path) -> Path:
