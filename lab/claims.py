@@ -25,6 +25,7 @@ Measures of what a design costs, over the whole run: cpu (CPU-seconds per 1,000 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ class Measure:
     @property
     def selector(self) -> tuple[tuple[str, str], ...]:
         """The labels that the metric's series must have: `(("route", "/x"),)`."""
-        return _metric(self.argument)[1] if self.name in METRICS and self.argument else ()
+        return parse_metric(self.argument)[1] if self.name in METRICS and self.argument else ()
 
     @property
     def duration_s(self) -> float:
@@ -229,12 +230,35 @@ def _measure(name: str, argument: str | None, request: str | None) -> Measure:
     if name in _NEEDS_DURATION:
         parse_duration(argument)
     elif argument:
-        _metric(argument)
+        parse_metric(argument)
     return Measure(name, argument.strip() if argument else None, request)
 
 
-def _metric(text: str) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """Name and labels of `app_requests_total{route="/x",code="200"}`."""
+def compare(value: float, operator: Operator, limit: float) -> bool:
+    """Whether the comparison is true; values that differ by rounding only are equal.
+
+    `ok >= 99.9%` must be true of 999 of 1,000, although 99.9 / 100 > 999 / 1000 in floating point.
+    """
+    same = math.isclose(value, limit, rel_tol=1e-9, abs_tol=1e-12)
+    match operator:
+        case "<":
+            return value < limit and not same
+        case "<=":
+            return value < limit or same
+        case ">":
+            return value > limit and not same
+        case ">=":
+            return value > limit or same
+        case "==":
+            return same
+
+
+def parse_metric(text: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Name and labels of `app_requests_total{route="/x",code="200"}`.
+
+    Raises:
+        ValueError: it is not a metric's name with an optional selector.
+    """
     match = _METRIC.fullmatch(text.strip())
     labels = match[2] or "" if match else ""
     pairs = _LABEL.findall(labels)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from lab.claims import Claim, parse_claim
+from lab.conditions import Condition, parse_condition
 from lab.topology import Topology
 from lab.units import PerSecond, Seconds, Share
 
@@ -47,21 +48,58 @@ class Fault(Protocol):
         ...
 
 
+def _condition(value: object) -> object:
+    return parse_condition(value) if isinstance(value, str) else value
+
+
+ConditionText = Annotated[
+    Condition,
+    BeforeValidator(_condition, json_schema_input_type=str),
+    Field(examples=["worker.in_critical_section"]),
+]
+
+
 class ScheduledFault(Model):
     """A fault with its place on the timeline, in seconds since the start of the load.
 
-    `during` names a phase; `at` and `for` say it exactly. `name` is how claims and charts call it.
+    `name` is how claims and charts call it. Without conditions it starts `at_s` and lasts `for_s`.
+
+    Args:
+        when: it starts when this comes true, looked at from `at_s` on for `within_s`. Designs are
+            looked at one by one, and it starts in each for itself.
+        until: it ends when this comes true, after `for_s` at the latest.
+        last_s: it ends then at the latest, however late it started; None is no such limit.
     """
 
     fault: Any
     at_s: float
     for_s: float
     name: str
+    when: ConditionText | None = None
+    within_s: float = 0.0
+    until: ConditionText | None = None
+    last_s: float | None = None
+
+    @model_validator(mode="after")
+    def _waits(self) -> ScheduledFault:
+        if (self.when is None) == (self.within_s > 0):
+            raise ValueError("`when` needs `within_s`, how long it may take, and the reverse")
+        return self
+
+    @property
+    def triggered(self) -> bool:
+        """Whether when it starts or ends is known only as it happens."""
+        return self.when is not None or self.until is not None
 
     @property
     def until_s(self) -> float:
-        """When it heals."""
-        return self.at_s + self.for_s
+        """When it heals; with conditions, at the latest."""
+        latest_s = self.at_s + self.within_s + self.for_s
+        return latest_s if self.last_s is None else min(latest_s, self.last_s)
+
+    def end_s(self, started_s: float) -> float:
+        """When it heals at the latest, having started then."""
+        return min(self.until_s, started_s + self.for_s) if self.when else self.until_s
 
 
 class Keys(Model):

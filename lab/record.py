@@ -21,6 +21,11 @@ class FaultRecord:
 
     `before`, `during` and `after` are what the probe measured ("round trip 0.4 ms"), in words.
     `bit` and `healed` are what was proved.
+
+    A fault with conditions has a record of each design it is in, `design`, that "" stands for what
+    all designs share. `planned_s` is then from when on it was waited for, `triggered_s` when what
+    it waited for happened; `started_by`, `ended_by` and `never` say in words what started and ended
+    it, or why it never started.
     """
 
     name: str
@@ -37,6 +42,21 @@ class FaultRecord:
     after: str = ""
     bit: bool = False
     healed: bool = False
+    design: str = ""
+    triggered_s: float | None = None
+    started_by: str = ""
+    ended_by: str = ""
+    never: str = ""
+
+    @property
+    def key(self) -> str:
+        """Unique in the run, as a name alone is not where designs are broken one by one."""
+        return f"{self.design}/{self.name}" if self.design else self.name
+
+    @property
+    def due_s(self) -> float:
+        """When it had to be injected."""
+        return self.planned_s if self.triggered_s is None else self.triggered_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from lab.clock import Clock
 from lab.engines import Cluster, Driver, Engine, Traffic, Usage, Wanted
 from lab.errors import EngineError, LabError
 from lab.experiment import Experiment
-from lab.faults import Held, Injection, check_targets, refusal
+from lab.faults import Held, check_targets, injections, refusal
 from lab.gathered import LAB_PART, Gathered, watched_metrics
 from lab.history import Op
 from lab.load.session import LoadSession
@@ -27,6 +27,7 @@ from lab.messages import Emit, FaultChanged, Finished, Hello, Noted, PhaseStarte
 from lab.metrics import LabMetrics
 from lab.plan import deploy
 from lab.record import FaultRecord, Record
+from lab.triggers import Watcher
 
 LEAD_S = 1.0
 """Between the order to start and the first operation, so that every driver gets it in time."""
@@ -122,22 +123,24 @@ async def _preflight(state: Gathered, cluster: Cluster) -> None:
     state.emit(Progress(f"{len(ends)} links answer through their proxies"))
     for scheduled in state.experiment.faults:
         await check_targets(scheduled, cluster, state.experiment.seed)
+    await Watcher(state.experiment, cluster, state.clock).check()
 
 
 async def _timeline(
     state: Gathered, cluster: Cluster, session: LoadSession, stop: asyncio.Event
 ) -> None:
     """From the run's zero to the end of the load, with every fault in its place."""
+    watcher = Watcher(state.experiment, cluster, state.clock)
 
     def changed(record: FaultRecord, stage: str) -> None:
         _fault_changed(state, record, stage)
+        watcher.note(record, stage)
 
-    seed, held = state.experiment.seed, Held()
     work: list[asyncio.Task[Any]] = [
-        asyncio.create_task(
-            Injection(one, cluster, state.clock, changed, seed=seed, held=held).run()
+        asyncio.create_task(injection.run())
+        for injection in injections(
+            state.experiment, cluster, state.clock, changed, watcher=watcher, held=Held()
         )
-        for one in state.experiment.faults
     ]
     helpers = [
         asyncio.create_task(helper)
@@ -236,14 +239,18 @@ async def _deaths(state: Gathered, cluster: Cluster) -> None:
 
 def _fault_changed(state: Gathered, record: FaultRecord, stage: str) -> None:
     """Keep a fault's newest record; its window goes into history and metrics."""
-    state.faults[record.name] = record
+    state.faults[record.key] = record
     if stage == "bit":
-        state.event("inject", record.text, record.confirmed_s, name=record.name, fault=record.kind)
+        state.event("inject", record.text, record.confirmed_s, **_named(record))
     elif stage == "gone":
-        state.event("heal", record.text, record.healed_s, name=record.name, fault=record.kind)
+        state.event("heal", record.text, record.healed_s, **_named(record))
     if stage in ("bit", "gone"):
         state.metrics.fault(record.name, record.kind, record.targets, active=stage == "bit")
     state.emit(FaultChanged(record, stage))
+
+
+def _named(record: FaultRecord) -> dict[str, str]:
+    return {"name": record.name, "fault": record.kind, "design": record.design}
 
 
 def _second(
@@ -280,9 +287,9 @@ async def _residue(state: Gathered, cluster: Cluster) -> list[str]:
     """What faults left behind, without what is meant to stay (a crash without restart)."""
     meant: set[str] = set()
     for scheduled in state.experiment.faults:
-        went = state.faults.get(scheduled.name)
-        if scheduled.fault.permanent and went and went.injected_s is not None:
-            targets = went.targets
+        went = [r for r in state.faults.values() if r.name == scheduled.name]
+        if scheduled.fault.permanent:
+            targets = [t for r in went if r.injected_s is not None for t in r.targets]
             ends = [
                 e for t in targets for e in state.deployment.ends_into(state.deployment.instance(t))
             ]

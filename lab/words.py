@@ -160,11 +160,13 @@ def fault_at(fault: FaultRecord, host: str) -> str:
 def fault_words(fault: FaultRecord) -> str:
     """Whether it bit, and whether it is gone, with the measured lateness of the injection."""
     if fault.injected_s is None:
-        return "✗ never injected"
-    late_ms = (fault.injected_s - fault.planned_s) * 1000
+        return "✗ never injected" + (f": {fault.never}" if fault.never else "")
+    late_ms = (fault.injected_s - fault.due_s) * 1000
+    since = fault.started_by or "plan"
     bit = "✓ bit" if fault.bit else "✗ did not bite"
     healed = "✓ healed" if fault.healed else "✗ not healed"
-    return f"{bit} ({late_ms:+.0f} ms from plan), {healed}"
+    ended = f", ended by {fault.ended_by}" if fault.ended_by else ""
+    return f"{bit} ({late_ms:+.0f} ms from {since}){ended}, {healed}"
 
 
 def price(record: Record, design: str) -> Price:

@@ -50,7 +50,7 @@ def check(record: Record, more: Sequence[Guard] = (), exit_code: ExitCode | None
         more: guards that only the one who ran it knows.
         exit_code: what outranks the verdict; None keeps such a code of a record that has one.
     """
-    facts = Facts(record.experiment, record.history, record.costs)
+    facts = Facts(record.experiment, record.history, record.costs, record.faults)
     conditions = dict.fromkeys([*guards(facts, record), *check_requires(facts), *more])
     verdict = judge(check_claims(facts), list(conditions))
     if exit_code is None:

@@ -5,14 +5,13 @@ Three answers: a claim whose left or right side could not be measured is neither
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from itertools import chain
 
 from lab.checkers.facts import Facts
 from lab.checkers.measures import Measured, latency, measure, share, written
 from lab.checkers.windows import WindowError, is_phase, span_of
-from lab.claims import LATENCY, SHARES, Claim, Operator, Window
+from lab.claims import LATENCY, SHARES, Claim, Window, compare
 from lab.units import format_count
 from lab.verdict import ClaimResult, Guard, Side
 
@@ -77,25 +76,6 @@ def check_claim(claim: Claim, design: str, side: Side, facts: Facts) -> ClaimRes
     return replace(result, true=true, first_broken_s=since_s)
 
 
-def compare(value: float, operator: Operator, limit: float) -> bool:
-    """Whether the comparison is true; values that differ by rounding only are equal.
-
-    `ok >= 99.9%` must be true of 999 of 1,000, although 99.9 / 100 > 999 / 1000 in floating point.
-    """
-    same = math.isclose(value, limit, rel_tol=1e-9, abs_tol=1e-12)
-    match operator:
-        case "<":
-            return value < limit and not same
-        case "<=":
-            return value < limit or same
-        case ">":
-            return value > limit and not same
-        case ">=":
-            return value > limit or same
-        case "==":
-            return same
-
-
 def _limit(claim: Claim, design: str, facts: Facts) -> tuple[Measured, Measured | None]:
     """The value to compare with, and what was measured of the phase or design it comes from."""
     bound = claim.bound
@@ -149,7 +129,7 @@ def _first_broken_s(claim: Claim, design: str, limit: float, facts: Facts) -> fl
         return None
     operations = facts.operations(design, what.request)
     try:
-        span = span_of(claim.window, facts.experiment)
+        span = span_of(claim.window, facts.went(design))
     except WindowError:
         return None
     for slot in span.slots():

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import NamedTuple
 
-from lab.checkers.windows import Span
+from lab.checkers.windows import Span, as_it_went
 from lab.experiment import Experiment
 from lab.history import History, Op
-from lab.record import Cost
+from lab.record import Cost, FaultRecord
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -82,17 +82,30 @@ class Series(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that claims are checked against; `costs` is by design."""
+    """Everything that claims are checked against; `costs` is by design.
+
+    `faults` are those of the run as they went: needed where some have conditions.
+    """
 
     experiment: Experiment
     history: History
     costs: Mapping[str, Cost] = field(default_factory=dict)
+    faults: Sequence[FaultRecord] = ()
+    _went: dict[str, Experiment] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
     _operations: dict[tuple[str, str | None], Operations] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
     _series: dict[str, list[Series]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+
+    def went(self, design: str) -> Experiment:
+        """The experiment with every fault at the time at which it was in this design."""
+        if design not in self._went:
+            self._went[design] = as_it_went(self.experiment, self.faults, design)
+        return self._went[design]
 
     def operations(self, design: str, request: str | None = None) -> Operations:
         """A design's operations, all or those of one request."""

@@ -72,7 +72,7 @@ def planned_operations(load: Load, until_s: float) -> float:
 def _healthy(facts: Facts, design: str) -> Guard:
     name = "healthy baseline"
     try:
-        span = baseline_span(facts.experiment)
+        span = baseline_span(facts.went(design))
     except WindowError as error:
         return Guard(name, met=False, detail=str(error), design=design)
     ops = facts.operations(design).due_in(span)
@@ -86,7 +86,7 @@ def _healthy(facts: Facts, design: str) -> Guard:
 
 def _offered(facts: Facts, design: str) -> Guard:
     """Before the first fault: as many operations due as planned, and sent when they were due."""
-    until_s = first_fault_s(facts.experiment)
+    until_s = first_fault_s(facts.went(design))
     load = facts.experiment.designs[design].load
     ops = facts.operations(design).due_in(Span(0.0, until_s))
     due = len(ops)
@@ -118,17 +118,22 @@ def _enough(facts: Facts, design: str) -> Guard:
 
 def _faults(facts: Facts, records: Sequence[FaultRecord]) -> Iterator[Guard]:
     """Each planned fault was seen to bite, and seen to be gone."""
-    by_name = {record.name: record for record in records}
-    planned = [scheduled.name for scheduled in facts.experiment.faults]
-    for name in dict.fromkeys([*planned, *by_name]):
-        record = by_name.get(name)
-        if record is None or record.injected_s is None:
-            yield Guard(f"{name} bit", met=False, detail="it was never injected")
+    by_key = {record.key: record for record in records}
+    there = {record.name for record in records}
+    for scheduled in facts.experiment.faults:
+        if scheduled.name not in there:
+            yield Guard(f"{scheduled.name} bit", met=False, detail="it was never injected")
+    for record in by_key.values():
+        name, design = record.name, record.design
+        if record.injected_s is None:
+            detail = record.never or "it was never injected"
+            yield Guard(f"{name} bit", met=False, detail=detail, design=design)
             continue
+        text = record.text.removeprefix(f"{design}: ")
         went = f"{record.before or '?'} before, {record.during or '?'} during"
-        yield Guard(f"{name} bit", record.bit, f"{record.text}: {went}")
+        yield Guard(f"{name} bit", record.bit, f"{text}: {went}", design)
         after = f"{record.after or '?'} afterwards"
-        yield Guard(f"{name} healed", record.healed, f"{record.text}: {after}")
+        yield Guard(f"{name} healed", record.healed, f"{text}: {after}", design)
 
 
 def _nothing_else_died(facts: Facts) -> Guard:

@@ -51,7 +51,7 @@ def measure(what: Measure, window: Window, design: str, facts: Facts) -> Measure
             return _cost(what, window, design, facts)
         if what.name == "recovery":
             return _recovery(what, window, design, facts)
-        span = span_of(window, facts.experiment)
+        span = span_of(window, facts.went(design))
     except WindowError as error:
         return Measured(None, 0, str(error))
     if what.name in METRICS:
@@ -196,10 +196,11 @@ def _recovery(what: Measure, window: Window, design: str, facts: Facts) -> Measu
     proves nothing and does not count as good. Infinite when that moment never came.
     """
     operations = facts.operations(design, what.request)
-    end_s, load_s = end_of(window.phase or "fault", facts.experiment), facts.experiment.duration_s
+    went = facts.went(design)
+    end_s, load_s = end_of(window.phase or "fault", went), went.duration_s
     if end_s + 1 > load_s:
         return Measured(None, 0, "less than one second of load follows")
-    before = operations.latencies_in(baseline_span(facts.experiment))
+    before = operations.latencies_in(baseline_span(went))
     if len(before) < samples_needed("p50"):
         return Measured(None, 0, f"{len(before)} operations in the baseline to compare with")
     usual_s = quantile(before, 500)

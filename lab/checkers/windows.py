@@ -1,16 +1,20 @@
 """From the words of a claim to seconds of the run: where it looks.
 
+A fault that starts or ends by a condition has no planned place: `as_it_went` gives it the measured
+one, in each design its own.
+
 Phases are trimmed at both edges, because a request that is under way at an edge belongs to neither
 side; moments that an author wrote out are taken as written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from lab.claims import Moment, Window
-from lab.experiment import Experiment
+from lab.experiment import Experiment, ScheduledFault
+from lab.record import FaultRecord
 
 SLOT_S = 1.0
 """Width of the slots that per-second findings are made of."""
@@ -97,8 +101,32 @@ def baseline_span(experiment: Experiment) -> Span:
 
 
 def first_fault_s(experiment: Experiment) -> float:
-    """When the first fault starts, as planned; without faults, when the first phase ends."""
-    return min((f.at_s for f in experiment.faults), default=experiment.phases[0].end_s)
+    """When the first fault starts; without faults, when the first phase ends."""
+    starts_s = (fault.at_s for fault in experiment.faults if not fault.triggered)
+    return min(starts_s, default=experiment.phases[0].end_s)
+
+
+def as_it_went(experiment: Experiment, records: Iterable[FaultRecord], design: str) -> Experiment:
+    """The experiment as it went in one design: faults with conditions at their measured times.
+
+    Those that started are there as if it had been planned so, from when they were in force until
+    healing was ordered; those that never did keep their conditions.
+    """
+    went = {r.name: r for r in records if r.design in ("", design) and r.injected_s is not None}
+    faults = tuple(
+        _placed(fault, went[fault.name], experiment.duration_s)
+        if fault.triggered and fault.name in went
+        else fault
+        for fault in experiment.faults
+    )
+    return experiment.model_copy(update={"faults": faults})
+
+
+def _placed(fault: ScheduledFault, record: FaultRecord, load_s: float) -> ScheduledFault:
+    at_s = record.injected_s if record.confirmed_s is None else record.confirmed_s
+    assert at_s is not None  # noqa: S101 - only those that were injected
+    end_s = load_s if record.healed_s is None else min(load_s, record.healed_s)
+    return ScheduledFault(fault=fault.fault, at_s=at_s, for_s=end_s - at_s, name=fault.name)
 
 
 def _edges(name: str | None, experiment: Experiment) -> tuple[float, float]:
@@ -110,6 +138,8 @@ def _edges(name: str | None, experiment: Experiment) -> tuple[float, float]:
             return phase.start_s, phase.end_s
     for fault in experiment.faults:
         if fault.name == name:
+            if fault.triggered:
+                raise WindowError(f"`{name}` never started here")
             return fault.at_s, fault.until_s
     raise WindowError(f"the run has no phase or fault `{name}`")
 

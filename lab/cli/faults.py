@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lab.faults import KINDS, Fault
+from lab.loading.form import WhenForm
 from lab.schema import build_schema
 
 _PATTERNS = {
@@ -25,11 +26,12 @@ _PATTERNS = {
 _HEAD = """# Faults
 
 Made from the code: `lab list faults --markdown`. Every kind is written under `faults:` of an
-experiment, takes `during: PHASE` (default: the phase called `fault`) or `at:` and `for:`, and a
-`name:` that claims can refer to. Each is looked at before, during and after: one that did not bite
+experiment, takes `during: PHASE` (default: the phase called `fault`) or `at:` and `for:`, or starts
+`when:` and ends `until:` something happens ([conditions](conditions.md)), and has a `name:` that
+claims can refer to. Each is looked at before, during and after: one that did not bite
 makes the run *unknown*, one that does not come off ends it with exit code 5. Where an engine lacks
 the ability, the run is refused before any load."""
-_TIMING = ("during", "at", "for", "name")
+_TIMING = tuple(field.alias or name for name, field in WhenForm.model_fields.items())
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from rich.text import Text
 from lab.cli import faults
 from lab.cli.project import engines_for, experiment_named, root
 from lab.errors import UsageError
-from lab.experiment import Experiment
+from lab.experiment import Experiment, ScheduledFault
 from lab.faults import KINDS
 from lab.loading import list_experiments, load_experiment
 from lab.plan import Deployment, deploy
@@ -124,6 +124,10 @@ def _planned(experiment: Experiment, deployment: Deployment) -> dict[str, Any]:
                 "what": f.fault.describe(),
                 "at_s": f.at_s,
                 "until_s": f.until_s,
+                "when": str(f.when) if f.when else None,
+                "within_s": f.within_s,
+                "until": str(f.until) if f.until else None,
+                "for_s": f.for_s,
                 "targets": list(f.fault.targets(deployment)),
             }
             for f in experiment.faults
@@ -137,9 +141,26 @@ def _print_timeline(console: Console, experiment: Experiment) -> None:
         console.print(f"  {phase.start_s:5.1f} s  {phase.name}")
         for fault in experiment.faults:
             if phase.start_s <= fault.at_s < phase.end_s:
-                end = "stays" if fault.fault.permanent else f"until {fault.until_s:.1f} s"
-                console.print(f"  {fault.at_s:5.1f} s    ⚡ {fault.fault.describe()}, {end}")
+                text = f"⚡ {fault.fault.describe()}, {_times(fault)}"
+                console.print(f"  {fault.at_s:5.1f} s    {text}", markup=False)
     console.print(f"  {experiment.duration_s:5.1f} s  load off")
+
+
+def _times(fault: ScheduledFault) -> str:
+    """When it ends, and what it waits for, each with its cap."""
+    if fault.fault.permanent:
+        end = "stays"
+    elif fault.until:
+        end = f"until {fault.until}, {format_duration(fault.for_s)} at most"
+    elif fault.when and fault.last_s is None:
+        end = f"for {format_duration(fault.for_s)}"
+    else:
+        end = f"until {fault.until_s:.1f} s"
+    if fault.when is None:
+        return end
+    if fault.until and fault.last_s is not None:
+        end = f"until {fault.until}, {fault.last_s:.1f} s at the latest"
+    return f"when {fault.when} within {format_duration(fault.within_s)}, {end}"
 
 
 def _print_instances(console: Console, deployment: Deployment) -> None:

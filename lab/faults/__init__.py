@@ -34,6 +34,7 @@ from lab.faults.slicer import Slicer
 from lab.faults.slow_close import SlowClose
 from lab.faults.sql import Sql
 from lab.faults.stop import Stop
+from lab.faults.triggered import injections
 
 KINDS: Final[Mapping[str, type[Fault]]] = {
     fault.kind: fault
@@ -69,4 +70,13 @@ KINDS: Final[Mapping[str, type[Fault]]] = {
 }
 """Every fault kind by its YAML word."""
 
-__all__ = ["KINDS", "Fault", "Held", "Injection", "Observation", "check_targets", "refusal"]
+__all__ = [
+    "KINDS",
+    "Fault",
+    "Held",
+    "Injection",
+    "Observation",
+    "check_targets",
+    "injections",
+    "refusal",
+]

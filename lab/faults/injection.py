@@ -46,7 +46,10 @@ Held = dict[tuple[str, ...], str]
 """What faults of a run are on now: (kind, target, stream), and the name of the fault."""
 
 Changed = Callable[[FaultRecord, str], None]
-"""Told at each stage: `before`, `injected`, `bit`, `healed`, `gone`, `problem`."""
+"""Told at each stage: `before`, `injected`, `bit`, `healed`, `gone`, `problem`.
+
+A fault with a condition is also `waiting`, and `never` where it did not come true.
+"""
 
 
 async def _to_the_end(work: Coroutine[object, object, None]) -> None:
@@ -128,11 +131,12 @@ class Injection:
             await self._aim()
         try:
             await self._fault.get_ready(self._cluster)
-            await self._sleep_until(self._scheduled.at_s)
+            if not await self._begin():
+                return self.record
             with self._holding():
                 try:
                     await self._inject()
-                    await self._sleep_until(self._scheduled.until_s)
+                    await self._hold()
                 finally:
                     await _to_the_end(self._heal())
         finally:
@@ -149,7 +153,7 @@ class Injection:
             self._found = found
             self._fault = self._fault.bound(found)
             targets = self._fault.targets(self._cluster.deployment)
-            self._note("before", text=self._fault.text(), targets=targets)
+            self._note("before", text=self._text(), targets=targets)
             await self._look_before()
         raise InjectionError(f"{self.record.text}: that changes faster than it can be looked at")
 
@@ -180,11 +184,29 @@ class Injection:
                 for place in places:
                     del self._held[place]
 
+    def _text(self) -> str:
+        """What is broken, in words."""
+        return self._fault.text()
+
+    async def _begin(self) -> bool:
+        """Wait until it is due; False when it never will be."""
+        await self._sleep_until(self._scheduled.at_s)
+        return True
+
+    async def _hold(self) -> None:
+        """Wait until it has to be healed."""
+        await self._sleep_until(self._end_s)
+
+    @property
+    def _end_s(self) -> float:
+        """When it has to be healed at the latest."""
+        return self._scheduled.until_s
+
     async def _inject(self) -> None:
         self._note("injected", injected_s=self._clock.now())
         await self._fault.inject(self._cluster)
         confirmed_s = self._clock.now()
-        seen = await self._look(wanted=True, until_s=self._scheduled.until_s)
+        seen = await self._look(wanted=True, until_s=self._end_s)
         self._note("bit", confirmed_s=confirmed_s, during=seen.text, bit=seen.in_effect)
 
     async def _heal(self) -> None:

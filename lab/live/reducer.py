@@ -120,7 +120,7 @@ def _hello(state: RunState, hello: Hello) -> RunState:
 
 
 def _fault(state: RunState, record: FaultRecord, stage: str) -> RunState:
-    faults = {**state.faults, record.name: FaultState(record, stage)}
+    faults = {**state.faults, record.key: FaultState(record, stage)}
     level = "problem" if stage == "problem" else "fault"
     line = Line(_moment(record, stage, state.clock_s), _told(record, stage), level)
     return replace(_logged(state, line), faults=faults)
@@ -157,9 +157,19 @@ def _moment(record: FaultRecord, stage: str, clock_s: float) -> float:
 
 def _told(record: FaultRecord, stage: str) -> str:
     """A stage of a fault as one line of the log."""
-    measured = {"before": record.before, "bit": record.during, "gone": record.after}.get(stage, "")
+    measured = {
+        "before": record.before,
+        "waiting": record.started_by,
+        "never": record.never,
+        "injected": record.started_by,
+        "bit": record.during,
+        "healed": record.ended_by,
+        "gone": record.after,
+    }.get(stage, "")
     words = {
         "before": "measured before",
+        "waiting": "ready",
+        "never": "never injected",
         "injected": "injected",
         "bit": "bit",
         "healed": "heal ordered",

@@ -50,7 +50,7 @@ class Names:
     @property
     def spans(self) -> dict[str, tuple[float, float]]:
         """Start and end of everything that `during` may name; a phase goes before a fault."""
-        spans = {fault.name: (fault.at_s, fault.until_s) for fault in self.faults}
+        spans = {f.name: (f.at_s, f.at_s + f.for_s) for f in self.faults}
         return spans | {phase.name: (phase.start_s, phase.end_s) for phase in self.phases}
 
 
@@ -116,11 +116,13 @@ def _span_mistakes(name: str, names: Names, also: Iterable[str] = ()) -> Iterato
 
 def _moments_mistakes(start: Moment, end: Moment, names: Names) -> Iterator[Mistake]:
     spans, ends = names.spans, []
+    later = {fault.name for fault in names.faults if fault.triggered}
     for moment in (start, end):
         if moment.phase:
             yield from _span_mistakes(moment.phase, names)
-        if moment.phase and moment.phase not in spans:
-            return
+    if any(m.phase and (m.phase not in spans or m.phase in later) for m in (start, end)):
+        return
+    for moment in (start, end):
         edges = spans[moment.phase] if moment.phase else (0.0, 0.0)
         ends.append((edges[1] if moment.edge == "end" else edges[0]) + moment.offset_s)
     if not names.phases:

@@ -23,6 +23,7 @@ from lab.loading.checks import (
     shared_mistakes,
 )
 from lab.loading.compose import load_topology
+from lab.loading.conditions import Surroundings, condition_mistakes
 from lab.loading.document import Document, KeyPath, read_document, shown
 from lab.loading.faults import FaultKinds, Written, read_faults
 from lab.loading.find import is_there, list_topologies, project_root, topology_file, topology_name
@@ -80,6 +81,7 @@ class _Loader:
         self._check_loads(designs, phases)
         faults = read_faults(reader, self._kinds, phases, designs)
         self._check_targets(faults, designs)
+        self._check_conditions(faults, phases, designs)
         names = self._names(phases, faults, designs, trim_s)
         for name, design in designs.items():
             self._claims(name, design, names)
@@ -257,6 +259,25 @@ class _Loader:
                 clash = targets.overlap(one.scheduled, other.scheduled)
                 if clash:
                     self._note(other.path, clash, key=True)
+
+    def _check_conditions(
+        self,
+        faults: list[Written],
+        phases: tuple[Phase, ...],
+        designs: dict[str, dict[str, Any]],
+    ) -> None:
+        """Faults wait for what exists; not judged while a topology or the timeline is unknown."""
+        if any(design["topology"] is None for design in designs.values()) or not phases:
+            return
+        around = Surroundings.of(
+            (fault.name for fault in faults),
+            (phase.name for phase in phases),
+            ((d["topology"], d["replicas"]) for d in designs.values()),
+        )
+        for fault in faults:
+            for key, condition in fault.conditions.items():
+                for mistake in condition_mistakes(condition, fault.name, around):
+                    self._note((*fault.path, key), mistake)
 
     def _names(
         self,

@@ -8,26 +8,30 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from lab.conditions import Condition
 from lab.experiment import Phase, ScheduledFault
 from lab.loading.document import KeyPath
 from lab.loading.form import WhenForm
 from lab.loading.reader import Reader, known
+from lab.loading.timing import CONDITIONS, Timing
 
 FaultKinds = Mapping[str, type[BaseModel]]
 
-_DEFAULT_PHASE = "fault"
 _WHEN = {field.alias or name: name for name, field in WhenForm.model_fields.items()}
-_TOLERANCE_S = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A fault as far as it could be read; `scheduled` or `model` are None after a mistake."""
+    """A fault as far as it could be read; `scheduled` or `model` are None after a mistake.
+
+    `conditions` are by their words, `when` and `until`.
+    """
 
     path: KeyPath
     name: str
     model: BaseModel | None
     scheduled: ScheduledFault | None
+    conditions: Mapping[str, Condition]
 
 
 def read_faults(
@@ -67,11 +71,13 @@ def _fault(
     settings = {key: value for key, value in data.items() if key not in _WHEN}
     model = reader.model(kinds[kind], inner, settings, also=tuple(_WHEN))
     whole = len(reader.problems) == before
-    span = _span(reader, inner, data, when, phases) if phases else None
-    if not (model and span and whole):
-        return Written(inner, name, model, None)
-    scheduled = ScheduledFault(fault=model, at_s=span[0], for_s=span[1], name=name)
-    return Written(inner, name, model, scheduled)
+    timing = Timing(reader, inner, data, when, phases)
+    conditions = timing.conditions()
+    span = timing.span() if phases else None
+    if not (model and span and whole and len(conditions) == len(CONDITIONS & data.keys())):
+        return Written(inner, name, model, None, conditions)
+    scheduled = ScheduledFault(fault=model, name=name, **span, **conditions)
+    return Written(inner, name, model, scheduled, conditions)
 
 
 def _kind(reader: Reader, path: KeyPath, item: object, kinds: FaultKinds) -> str | None:
@@ -90,61 +96,6 @@ def _kind(reader: Reader, path: KeyPath, item: object, kinds: FaultKinds) -> str
             reader.wrong((*path, key), *known(list(kinds), key, "fault"), key=True)
             return None
     return str(found[0])
-
-
-def _span(
-    reader: Reader,
-    path: KeyPath,
-    data: Mapping[str, Any],
-    when: Mapping[str, Any],
-    phases: tuple[Phase, ...],
-) -> tuple[float, float] | None:
-    """Start and length on the timeline, in seconds; None, and noted, when they are not there."""
-    exact = [key for key in ("at", "for") if key in data]
-    if exact and "during" in data:
-        message = "`during` takes a whole phase, `at` and `for` say it exactly"
-        reader.wrong((*path, "during"), message, "write one or the other", key=True)
-    elif len(exact) == 1:
-        other = "how long: for: 5s" if exact == ["at"] else "when it starts: at: 8s"
-        reader.wrong((*path, exact[0]), f"`{exact[0]}` stands alone", f"add {other}", key=True)
-    elif exact:
-        if "at" in when and "seconds" in when:
-            return _inside(reader, path, when["at"], when["seconds"], phases[-1].end_s)
-    else:
-        return _phase(reader, path, when.get("during", _DEFAULT_PHASE), phases)
-    return None
-
-
-def _phase(
-    reader: Reader, path: KeyPath, name: str, phases: tuple[Phase, ...]
-) -> tuple[float, float] | None:
-    for phase in phases:
-        if phase.name == name:
-            return phase.start_s, phase.end_s - phase.start_s
-    names = [phase.name for phase in phases]
-    if reader.document.has((*path, "during")):
-        reader.wrong((*path, "during"), *known(names, name, "phase"))
-    else:
-        message = f"no phase is called `{_DEFAULT_PHASE}`, so say when this one starts"
-        reader.wrong(path, message, f"add during: and one of {', '.join(names)}", key=True)
-    return None
-
-
-def _inside(
-    reader: Reader, path: KeyPath, at_s: float, for_s: float, duration_s: float
-) -> tuple[float, float] | None:
-    if for_s <= 0:
-        reader.wrong((*path, "for"), "a fault lasts longer than nothing")
-    elif at_s >= duration_s:
-        reader.wrong(
-            (*path, "at"), f"{at_s:g} s is after the timeline, which ends at {duration_s:g} s"
-        )
-    elif at_s + for_s > duration_s + _TOLERANCE_S:
-        message = f"it would end at {at_s + for_s:g} s, the timeline ends at {duration_s:g} s"
-        reader.wrong((*path, "for"), message, f"write at most {duration_s - at_s:g}s")
-    else:
-        return at_s, for_s
-    return None
 
 
 def _unused(kind: str, taken: list[str]) -> str:

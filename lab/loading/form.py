@@ -20,6 +20,9 @@ Text = Annotated[str, WithJsonSchema({"type": ["string", "number", "boolean"]})]
 """A text, which YAML may take for something else: `DB_POOL: 15`, `CACHE: on`."""
 
 ClaimLine = Annotated[str, Field(min_length=1, examples=["p99 < 1s during fault"])]
+ConditionLine = Annotated[
+    str, Field(min_length=1, examples=["worker.in_critical_section", "app_pool_waiting > 3"])
+]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -152,11 +155,25 @@ class DesignForm(Form):
 
 
 class WhenForm(Form):
-    """Where a fault stands on the timeline: `during` a phase, or `at` a moment `for` a while."""
+    """When a fault is on: `during` a phase, `at` a moment `for` a while, or by conditions."""
 
-    during: str = Field("fault", description="a phase of the timeline; default: `fault`")
+    during: str = Field(
+        "fault",
+        description="a phase of the timeline, default `fault`; with `when`, where it may start",
+    )
     at: Seconds | None = Field(None, description="start, from the beginning of the load")
-    seconds: Seconds | None = Field(None, alias="for", description="how long, with `at`")
+    seconds: Seconds | None = Field(
+        None, alias="for", description="how long; with `until`, at most so long"
+    )
+    when: ConditionLine | None = Field(
+        None, description="start when this comes true, in each design for itself"
+    )
+    within: Seconds | None = Field(
+        None, description="how long `when` may take; default: until its phase ends"
+    )
+    until: ConditionLine | None = Field(
+        None, description="end when this comes true, or when its time is over"
+    )
     name: str | None = Field(
         None,
         pattern=r"^[A-Za-z][\w-]*$",

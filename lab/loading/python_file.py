@@ -24,6 +24,7 @@ from lab.loading.checks import (
     setting_mistakes,
     shared_mistakes,
 )
+from lab.loading.conditions import Surroundings, condition_mistakes
 from lab.loading.document import shown
 from lab.sentences import Expression, parse_sentence
 
@@ -109,11 +110,18 @@ def _rest(experiment: Experiment, names: Names) -> Iterator[tuple[str, Mistake]]
     for phase in experiment.phases:
         if phase.end_s - phase.start_s <= 2 * experiment.trim_s:
             yield f"phase `{phase.name}`", Mistake("nothing is left of it once it is trimmed")
-    targets = Targets((d.topology, d.replicas) for d in experiment.designs.values())
+    topologies = [(d.topology, d.replicas) for d in experiment.designs.values()]
+    targets, faults = Targets(topologies), experiment.faults
+    around = Surroundings.of(
+        (f.name for f in faults), (p.name for p in experiment.phases), topologies
+    )
     for fault in experiment.faults:
         yield from ((f"fault `{fault.name}`", m) for _, m in targets.mistakes(fault.fault))
         if fault.at_s < 0 or fault.for_s <= 0 or fault.until_s > experiment.duration_s + 1e-6:
             yield f"fault `{fault.name}`", Mistake("it does not lie inside the timeline")
+        for condition in filter(None, (fault.when, fault.until)):
+            mistakes = condition_mistakes(condition, fault.name, around)
+            yield from ((f"`{condition}` of fault `{fault.name}`", m) for m in mistakes)
 
 
 def _problem(path: Path, text: str, line: int, message: str, hint: str = "") -> Problem:

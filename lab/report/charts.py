@@ -34,7 +34,7 @@ class Numbers:
         """Count them."""
         what, history = record.experiment, record.history
         windows = {name: per_second(what, history, name) for name in what.designs}
-        return cls(record, Facts(what, history, record.costs), windows)
+        return cls(record, Facts(what, history, record.costs, record.faults), windows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def _design(numbers: Numbers, name: str) -> dict[str, Any]:
     columns = ("p50", "p95", "p99", "ok", "fail", "info", "in_flight")
     return {
         **{key: [_number(window[key]) for window in windows] for key in columns},
-        "bounds": _bounds(numbers.record, name),
+        "bounds": _bounds(numbers, name),
         "watch": [
             [_number(value) for value in watched(numbers.facts, metric, name)]
             for metric in numbers.record.experiment.watch
@@ -95,15 +95,15 @@ def _number(value: float | None) -> float | None:
     return float(f"{value:.5g}")
 
 
-def _bounds(record: Record, name: str) -> list[dict[str, Any]]:
+def _bounds(numbers: Numbers, name: str) -> list[dict[str, Any]]:
     """The lines that a latency must stay under or over, where its claim looks."""
     found = []
-    for result in claims_of(record, name):
+    for result in claims_of(numbers.record, name):
         claim = parse_claim(result.claim)
         if claim.measure.name not in LATENCY or not result.limit or result.side == "pays":
             continue
         try:
-            span = span_of(claim.window, record.experiment)
+            span = span_of(claim.window, numbers.facts.went(name))
         except WindowError:
             continue
         text = f"{claim.measure} {claim.operator} {format_duration(result.limit)}"

@@ -79,7 +79,7 @@ def faults(record: Record) -> str:
             escape(fault.text),
             *(
                 f'<span class="number">{_moment(at_s)}</span>'
-                for at_s in (fault.planned_s, fault.injected_s, fault.confirmed_s,
+                for at_s in (fault.due_s, fault.injected_s, fault.confirmed_s,
                              fault.healed_s, fault.gone_s)
             ),
             *(escape(text) or "–" for text in (fault.before, fault.during, fault.after)),

@@ -8,11 +8,21 @@ import pytest
 
 from lab.checkers import Facts, guards
 from lab.checkers.guards import planned_operations
-from lab.experiment import Load, Stage
+from lab.experiment import Load, ScheduledFault, Stage
 from lab.history import Event, History, Op
 from lab.record import Lag, Record
 from lab.verdict import Guard
-from tests.unit.checkers_runs import LINK_ENDS, experiment, fault, healthy, load, op, record, steady
+from tests.unit.checkers_runs import (
+    LINK_ENDS,
+    SlowLink,
+    experiment,
+    fault,
+    healthy,
+    load,
+    op,
+    record,
+    steady,
+)
 
 
 def _guards(run: Record) -> list[Guard]:
@@ -221,3 +231,23 @@ def test_a_connection_past_its_proxy_earns_no_verdict(
     (guard,) = (g for g in _guards(run) if g.name == "every link through its proxy")
     assert guard.met == met
     assert f"in {looks} looks" in guard.detail
+
+
+def test_a_fault_that_waited_in_vain_says_so_for_its_design() -> None:
+    """One design was broken, the other never got there: the run has proved nothing."""
+    waits = ScheduledFault(
+        fault=SlowLink(), at_s=10, for_s=5, name="cut", when="app.locked", within_s=8
+    )
+    never = fault(
+        name="cut", design="sturdy", injected_s=None, never="`app.locked` did not come true"
+    )
+    bit = fault(name="cut", design="naive", text="naive: latency")
+    run = replace(record(), experiment=experiment(faults=(waits,)), faults=(bit, never))
+    (unmet,) = [guard for guard in _guards(run) if not guard.met]
+    assert (unmet.design, unmet.name, unmet.detail) == (
+        "sturdy",
+        "cut bit",
+        "`app.locked` did not come true",
+    )
+    met = next(g for g in _guards(run) if (g.design, g.name) == ("naive", "cut bit"))
+    assert met.detail.startswith("latency: ")

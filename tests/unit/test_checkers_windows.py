@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 
-from lab.checkers.windows import WindowError, baseline_span, first_fault_s, span_of
-from lab.claims import Window, parse_claim
+from lab.checkers import Facts, measure
+from lab.checkers.windows import (
+    WindowError,
+    as_it_went,
+    baseline_span,
+    first_fault_s,
+    span_of,
+)
+from lab.claims import Measure, Window, parse_claim, parse_measure
 from lab.experiment import ScheduledFault
-from tests.unit.checkers_runs import SlowLink, experiment
+from lab.history import History
+from lab.record import FaultRecord
+from tests.unit.checkers_runs import SlowLink, experiment, steady
 
 
 def _window(text: str) -> Window:
@@ -72,3 +84,48 @@ def test_baseline_ends_before_the_first_fault() -> None:
         baseline_span(experiment(faults=(at_once,)))
     assert first_fault_s(experiment(faults=(at_once, early))) == 1
     assert first_fault_s(experiment(faults=())) == 10
+
+
+def test_a_fault_with_a_condition_is_where_it_was() -> None:
+    """Each design's window is its own, from when it was in force until healing was ordered."""
+    waits = ScheduledFault(
+        fault=SlowLink(), at_s=10, for_s=5, name="cut", when="app.locked", within_s=8
+    )
+    what = experiment(faults=(waits,))
+    window = Window("cut")
+    with pytest.raises(WindowError, match="`cut` never started here"):
+        span_of(window, what)
+    assert first_fault_s(what) == 10
+    record = FaultRecord("cut", "latency", "naive: latency", ("x",), 10, design="naive")
+    bit = replace(record, injected_s=12.9, confirmed_s=13, healed_s=18.5)
+    never = replace(record, design="sturdy", never="no")
+    naive = as_it_went(what, [bit, never], "naive")
+    assert span_of(window, naive) == (14, 17.5)
+    assert span_of(_window("from cut-1s to cut.end"), naive) == (12, 18.5)
+    assert first_fault_s(naive) == 13
+    with pytest.raises(WindowError, match="never started here"):
+        span_of(window, as_it_went(what, [bit, never], "sturdy"))
+    shared = replace(bit, design="", healed_s=None)
+    assert span_of(window, as_it_went(what, [shared], "sturdy")) == (14, 34)
+
+
+def test_claims_look_where_the_fault_was_in_their_own_design() -> None:
+    """The same claim, about two designs that were broken at different times."""
+    waits = ScheduledFault(
+        fault=SlowLink(), at_s=10, for_s=5, name="cut", when="app.locked", within_s=8
+    )
+
+    def slow(from_s: float, to_s: float) -> Callable[[float], tuple[float, str]]:
+        return lambda due_s: (0.5 if from_s <= due_s < to_s else 0.01, "ok")
+
+    ops = [*steady(slow(12, 17)), *steady(slow(15, 20), "sturdy")]
+    record = FaultRecord("cut", "latency", "latency", (), 10)
+    records = [
+        replace(record, design=design, injected_s=at_s, confirmed_s=at_s, healed_s=at_s + 5)
+        for design, at_s in (("naive", 12), ("sturdy", 15))
+    ]
+    known = Facts(experiment(faults=(waits,)), History(ops), {}, records)
+    for design in ("naive", "sturdy"):
+        what, window = parse_measure("p50 during cut")
+        assert measure(what, window, design, known).value == pytest.approx(0.5)
+        assert measure(Measure("recovery"), Window("cut"), design, known).value == pytest.approx(0)

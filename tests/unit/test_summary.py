@@ -72,6 +72,20 @@ def test_costs_faults_and_how_to_run_it_again(text: str) -> None:
     assert "`lab run experiments/reddit-hug.yaml --seed 1`" in text
 
 
+def test_a_fault_that_waited_tells_for_what_and_how_long_after_it_came(record: Record) -> None:
+    waited = replace(
+        record.faults[0],
+        design="pool-sized",
+        triggered_s=7.9,
+        started_by="app.locked of pool-sized/app-1",
+        ended_by="app_pool_waiting > 3 (it was 4)",
+    )
+    never = replace(waited, design="", injected_s=None, never="`app.locked` did not come true")
+    text = summary(replace(record, faults=(waited, never)))
+    assert "(+104 ms from app.locked of pool-sized/app-1), ended by app_pool_waiting > 3" in text
+    assert "✗ never injected: `app.locked` did not come true" in text
+
+
 def test_an_unknown_run_lists_why(record: Record) -> None:
     text = summary(records.unknown(record))
     assert text.startswith("# ? What happens")
