@@ -85,7 +85,7 @@ class Failpoint(ServiceFault):
     async def heal(self, cluster: Cluster) -> None:
         """Disarm it, let go on what is held or stopped, and start what has died of it.
 
-        One that runs and does not answer is crashed and started: in its next life nothing is armed.
+        One that does not answer is crashed and started: in its next life nothing is armed.
         """
         await asyncio.gather(*(self._mend(cluster, i) for i in self.instances(cluster.deployment)))
 
@@ -124,7 +124,7 @@ class Failpoint(ServiceFault):
         try:
             await cluster.disarm(instance, self.point)
         except EngineError:
-            if (await cluster.state(instance)).status == "running":
+            if (await cluster.state(instance)).status in ("running", "paused"):
                 await cluster.kill(instance)
         if armed and (await cluster.state(instance)).status == "exited":
             await cluster.start(instance)
