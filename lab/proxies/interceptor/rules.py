@@ -1,0 +1,155 @@
+"""Rules: which requests of a link are struck, and what then happens to them. Pure, and counted.
+
+Counts are of requests in the order in which they arrive at the link, whatever connection they come
+on. Which of them a share strikes is drawn from a seed, so the same seed strikes the same numbers.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from lab.proxies.interceptor.heads import Request
+
+_NO_CONTENT = (204, 304)
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What happens to a struck request.
+
+    It waits for `delay_s`; then it is answered with `status` and never reaches the server, or its
+    answer is cut after `truncate_bytes` of the body, or it goes on as it was.
+    """
+
+    delay_s: float = 0.0
+    status: int | None = None
+    body: str = ""
+    retry_after_s: int | None = None
+    truncate_bytes: int | None = None
+
+    def answer(self, request: Request) -> bytes | None:
+        """The answer in place of the server's; None when that one is asked."""
+        if self.status is None:
+            return None
+        body = b"" if self.status in _NO_CONTENT else self.body.encode()
+        lines = [f"HTTP/1.1 {self.status} {_reason(self.status)}", "Server: chaos-lab"]
+        if self.status not in _NO_CONTENT:
+            lines += ["Content-Type: text/plain; charset=utf-8", f"Content-Length: {len(body)}"]
+        if self.retry_after_s is not None:
+            lines.append(f"Retry-After: {self.retry_after_s}")
+        if closes(request):
+            lines.append("Connection: close")
+        head = "\r\n".join([*lines, "", ""]).encode()
+        return head if request.method == "HEAD" else head + body
+
+
+def closes(request: Request) -> bool:
+    """Whether an answer in the server's place ends the connection.
+
+    Who waits for `100 Continue` may send the body now or not, and nobody could tell which it did.
+    """
+    return request.expects or not request.keeps_alive
+
+
+class Rule:
+    """One rule on one link, and its counts since it was armed.
+
+    `method` None means all; in `path`, `*` stands for anything, slashes too. `first` strikes so
+    many and then none; `share` strikes each matching request with that chance.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        action: dict[str, Any],
+        *,
+        method: str | None = None,
+        path: str | None = None,
+        share: float = 1.0,
+        first: int | None = None,
+        seed: str = "",
+    ) -> None:
+        self.name = name
+        self.action = Action(**action)
+        self.seen = self.matched = self.struck = 0
+        self._method = method
+        self._path = re.compile(".*" if path is None else glob(path), re.DOTALL)
+        self._share = share
+        self._first = first
+        self._random = random.Random(seed)
+
+    def matches(self, method: str, path: str) -> bool:
+        """Whether such a request is one that it is about."""
+        return self._method in (None, method) and self._path.fullmatch(path) is not None
+
+    def strikes(self, request: Request) -> bool:
+        """Whether it strikes this request, which is counted."""
+        self.seen += 1
+        if not self.matches(request.method, request.path):
+            return False
+        self.matched += 1
+        if self._first is not None:
+            hit = self.struck < self._first
+        else:
+            hit = self._share >= 1 or self._random.random() < self._share
+        self.struck += hit
+        return hit
+
+    def missed(self) -> None:
+        """What was struck had no body that could be cut, and so was not."""
+        self.struck -= 1
+
+    def counts(self) -> dict[str, int]:
+        """Requests that passed by, those that it is about, those that it struck."""
+        return {"seen": self.seen, "matched": self.matched, "struck": self.struck}
+
+
+class Rules:
+    """The rules of a link, in the order in which they were armed: the first that strikes acts."""
+
+    def __init__(self) -> None:
+        self.armed: dict[str, Rule] = {}
+        self._gone: dict[str, Rule] = {}
+
+    def arm(self, rule: Rule) -> None:
+        """Add a rule; one that is armed already stays as it is, with its counts."""
+        self.armed.setdefault(rule.name, rule)
+
+    def disarm(self, name: str) -> None:
+        """Remove a rule; its counts can still be asked for."""
+        if rule := self.armed.pop(name, None):
+            self._gone[name] = rule
+
+    def counts(self, name: str) -> dict[str, int] | None:
+        """Counts of a rule that is armed, or was."""
+        rule = self.armed.get(name) or self._gone.get(name)
+        return rule.counts() if rule else None
+
+    def striking(self, request: Request) -> Rule | None:
+        """The rule that strikes this request, if any.
+
+        A probe is struck by the rule that it asks for while that is armed, and is not counted.
+        """
+        if probe := request.probe:
+            rule = self.armed.get(probe.rule)
+            return rule if rule and rule.matches(probe.method, probe.path) else None
+        for rule in self.armed.values():
+            if rule.strikes(request):
+                return rule
+        return None
+
+
+def glob(pattern: str) -> str:
+    """A regular expression for a pattern in which only `*` is special: paths hold the others."""
+    return ".*".join(map(re.escape, pattern.split("*")))
+
+
+def _reason(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"
