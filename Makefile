@@ -80,4 +80,5 @@ schema: $(STAMP) ## Write what is made from the code: the JSON Schema, the page 
 bench: $(STAMP) ## Measure the load driver, the link proxy and the faults against named peers
 	@$(VENV)/bin/python -m tests.bench.bench_driver
 	@$(VENV)/bin/python -m tests.bench.bench_proxy
+	@$(VENV)/bin/python -m tests.bench.bench_interceptor
 	@$(VENV)/bin/python -m tests.bench.bench_faults

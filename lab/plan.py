@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Protocol, runtime_checkable
 
 from lab.experiment import Design, Experiment
 from lab.selection import NOTHING_FOUND, Found, ends_of_link, means, parse_selection
@@ -70,6 +72,10 @@ class Deployment:
     topologies: Mapping[str, Topology]
     instances: tuple[Instance, ...]
     ends: tuple[LinkEnd, ...]
+    seed: int = 1
+    """Decides about all chance."""
+    intercepted: frozenset[str] = frozenset()
+    """Names of the link ends that need something in their path that knows HTTP."""
 
     def instance(self, name: str) -> Instance:
         """The instance of that unique name.
@@ -109,6 +115,15 @@ class Deployment:
         return [end for end in self.ends if end.client == name]
 
 
+@runtime_checkable
+class Intercepting(Protocol):
+    """A fault that needs links to be intercepted, which is known before anything runs."""
+
+    def intercepts(self, deployment: Deployment) -> Iterable[str]:
+        """The names of their ends."""
+        ...
+
+
 def client_of(design: str) -> str:
     """The unique name of a design's load driver: `pool/client`."""
     return f"{design}/{CLIENT}"
@@ -130,12 +145,25 @@ def deploy(experiment: Experiment) -> Deployment:
     """What must run for all designs of an experiment side by side."""
     services = {name: configured(design) for name, design in experiment.designs.items()}
     topologies = {name: design.topology for name, design in experiment.designs.items()}
-    return _deployment(topologies, services)
+    return _prepared(
+        replace(_deployment(topologies, services), seed=experiment.seed),
+        [scheduled.fault for scheduled in experiment.faults],
+    )
 
 
-def deploy_topology(topology: Topology) -> Deployment:
-    """What must run for one topology alone, as `lab up` brings it up."""
-    return _deployment({topology.name: topology}, {topology.name: dict(topology.services)})
+def deploy_topology(topology: Topology, faults: Iterable[object] = ()) -> Deployment:
+    """What must run for one topology alone, as `lab up` brings it up.
+
+    `faults` are those that it has to be prepared for; `lab up` knows none.
+    """
+    services = {topology.name: dict(topology.services)}
+    return _prepared(_deployment({topology.name: topology}, services), faults)
+
+
+def _prepared(deployment: Deployment, faults: Iterable[object]) -> Deployment:
+    """With what these faults need in place from the beginning."""
+    found = (fault.intercepts(deployment) for fault in faults if isinstance(fault, Intercepting))
+    return replace(deployment, intercepted=frozenset(chain.from_iterable(found)))
 
 
 def _deployment(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 if TYPE_CHECKING:  # small processes of an engine start quicker without the whole language of files
     from lab.plan import Instance, LinkEnd
     from lab.proxies import Stream, Way
+    from lab.proxies.striking import Attempt, HttpRule, Strikes
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +257,37 @@ class FileLimitable(Protocol):
 
     async def unlimit_files(self, instance: Instance) -> None:
         """Give each process back what it had."""
+        ...
+
+
+@runtime_checkable
+class Interceptable(Protocol):
+    """Single HTTP requests of a link can be struck, on links that the plan names for it."""
+
+    async def strike(self, rules: Mapping[str, HttpRule]) -> None:
+        """Strike requests from now on, by one rule on each of these link ends (`LinkEnd.name`).
+
+        A rule that is on already stays, with its counts.
+
+        Raises:
+            InjectionError: nothing that knows HTTP is in the path of one of them.
+        """
+        ...
+
+    async def spare(self, ends: Sequence[LinkEnd], rule: str) -> None:
+        """Strike by the rule of that name no more; sparing what is not struck changes nothing."""
+        ...
+
+    async def strikes(self, ends: Sequence[LinkEnd], rule: str) -> dict[str, Strikes | None]:
+        """What a rule has counted, by link end; still there once it is off, None before."""
+        ...
+
+    async def attempt(self, end: LinkEnd, pretends: str | None, timeout_s: float) -> Attempt:
+        """One harmless request over a link, from the client's side of its proxy.
+
+        With `METHOD PATH RULE`, that rule, if it is on, takes it for one that it is about and
+        strikes it, uncounted; to the server it is the same harmless request.
+        """
         ...
 
 

@@ -17,6 +17,7 @@ from lab.faults.exec import Exec
 from lab.faults.failpoint import Failpoint
 from lab.faults.fd_limit import FdLimit
 from lab.faults.flap import Flap
+from lab.faults.http import Http
 from lab.faults.injection import Held, Injection, check_targets
 from lab.faults.kill import Kill
 from lab.faults.latency import Latency
@@ -50,6 +51,7 @@ KINDS: Final[Mapping[str, type[Fault]]] = {
         FdLimit,
         Exec,
         Flap,
+        Http,
         Kill,
         Latency,
         LimitData,

@@ -170,6 +170,9 @@ class Targets:
                 yield from ((name, mistake) for mistake in found)
             elif name == "between" and isinstance(value, tuple | list):
                 yield from ((name, mistake) for mistake in self._between(*map(str, value)))
+        misfits = getattr(fault, "misfits", lambda _: ())
+        for wrong in (wrong for deployment in self._deployments for wrong in misfits(deployment)):
+            yield wrong[0], Mistake(*wrong[1:])
         for name in ("groups", "isolate", "ring"):
             members = list(_flat(getattr(fault, name, None)))
             yield from ((name, mistake) for m in members for mistake in self._member(m))

@@ -9,9 +9,10 @@ from lab.proxies import Stream
 
 # PostgreSQL's SSLRequest (protocol docs, "Message Formats"), Redis's PING, and a plain HTTP request
 # for everything else. That one does not ask for the connection to be closed: then even a swallowed
-# answer would end the silence.
+# answer would end the silence. By its User-Agent an interceptor knows that nobody means it.
+OWN_AGENT = b"chaos-lab-probe"
 GREETINGS = {5432: bytes([0, 0, 0, 8, 4, 210, 22, 47]), 6379: b"PING\r\n"}
-HTTP_GREETING = b"GET /healthz HTTP/1.1\r\nHost: lab\r\nUser-Agent: chaos-lab\r\n\r\n"
+HTTP_GREETING = b"GET /healthz HTTP/1.1\r\nHost: lab\r\nUser-Agent: " + OWN_AGENT + b"\r\n\r\n"
 
 
 def greeting(port: int) -> bytes:

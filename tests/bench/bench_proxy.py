@@ -44,6 +44,7 @@ class Way(NamedTuple):
     name: str
     port: int
     process: psutil.Process | None
+    message: bytes = MESSAGE
 
 
 class Echo(asyncio.Protocol):
@@ -59,7 +60,8 @@ class Echo(asyncio.Protocol):
 class Caller(asyncio.Protocol):
     """One connection of the client; each `ask` waits until as much as it sent has come back."""
 
-    def __init__(self) -> None:
+    def __init__(self, message: bytes) -> None:
+        self._message = message
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._got = 0
 
@@ -75,7 +77,8 @@ class Caller(asyncio.Protocol):
             self._got -= count
             done.set_result(None)
 
-    async def ask(self, data: bytes = MESSAGE) -> float:
+    async def ask(self, data: bytes | None = None) -> float:
+        data = self._message if data is None else data
         began_s = time.perf_counter()
         done = asyncio.get_running_loop().create_future()
         self._waiting.append((len(data), done))
@@ -89,7 +92,8 @@ async def calling(way: Way, count: int) -> AsyncIterator[list[Caller]]:
     """So many connections."""
     loop = asyncio.get_running_loop()
     callers = [
-        (await loop.create_connection(Caller, "127.0.0.1", way.port))[1] for _ in range(count)
+        (await loop.create_connection(lambda: Caller(way.message), "127.0.0.1", way.port))[1]
+        for _ in range(count)
     ]
     try:
         yield callers

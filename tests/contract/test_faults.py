@@ -24,6 +24,8 @@ from tests.contract.engines import MODES, up_on
 
 PROJECT = Path(__file__).resolve().parents[2]
 LINK = "app -> inventory"
+CLIENT_LINK = "client -> app"
+"""The one that requests may be struck on; none of the other kinds is about it."""
 
 CASES: dict[str, Fault] = {
     "admin_request": KINDS["admin_request"].model_validate(
@@ -63,6 +65,12 @@ CASES: dict[str, Fault] = {
         for do in ("die", "stop", "error", "delay", "hold")
     },
     "flap": KINDS["flap"].model_validate({"link": LINK, "period": "600ms", "down": "300ms"}),
+    "http": KINDS["http"].model_validate(
+        {"link": CLIENT_LINK, "status": 503, "share": "20%", "method": "POST", "path": "/buy/*"}
+    ),
+    "http delay": KINDS["http"].model_validate({"link": CLIENT_LINK, "delay": "150ms"}),
+    "http first": KINDS["http"].model_validate({"link": CLIENT_LINK, "status": 500, "first": 2}),
+    "http truncate": KINDS["http"].model_validate({"link": CLIENT_LINK, "truncate": "1B"}),
     "kill": KINDS["kill"].model_validate({"service": "inventory"}),
     "latency": KINDS["latency"].model_validate({"link": LINK, "delay": "150ms"}),
     "latency of a share": KINDS["latency"].model_validate(
@@ -97,7 +105,7 @@ async def cluster(request, tmp_path_factory):
     """The shop, up once for all faults: `client -> app -> inventory`."""
     topology = load_topology(find_topology("shop", PROJECT), "shop")
     out = tmp_path_factory.mktemp("run")
-    async with up_on(request.param, deploy_topology(topology), out) as found:
+    async with up_on(request.param, deploy_topology(topology, CASES.values()), out) as found:
         yield found
 
 

@@ -208,7 +208,7 @@ async def test_requests_sent_ahead_are_answered_in_order():
         await reader.read()
 
     async with bench(serve) as lab:
-        await lab.arm(action={"status": 503, "body": "no"}, path="/bad")
+        await lab.arm(status=503, body="no", path="/bad")
         found = await lab.say(ahead, until=b"2!")
         first, _, rest = found.partition(b"1!")
         assert first + b"1!" == one
@@ -235,7 +235,7 @@ async def test_a_chunked_request_ends_where_it_ends(size):
         await reader.read()
 
     async with bench(serve) as lab:
-        await lab.arm(action={"status": 500}, path="/elsewhere")
+        await lab.arm(status=500, path="/elsewhere")
         pieces = [whole[n : n + size] for n in range(0, len(whole), size)]
         assert await lab.say(*pieces, until=b"!!") == OK + OK.replace(b"ok", b"!!")
         assert b"".join(lab.got) == whole
@@ -246,7 +246,7 @@ async def test_a_struck_body_is_read_and_goes_nowhere():
     """The connection stays in step: the next request on it is served."""
     head = b"POST /bad HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     async with bench(answers(OK)) as lab:
-        await lab.arm(action={"status": 500, "body": "no"}, method="POST")
+        await lab.arm(status=500, body="no", method="POST")
         found = await lab.say(head + CHUNKED[:9], CHUNKED[9:] + GET, until=b"ok")
         assert found.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
         assert found.endswith(b"\r\n\r\nno" + OK)
@@ -267,7 +267,7 @@ async def test_a_struck_body_is_read_and_goes_nowhere():
 async def test_what_has_no_body_is_followed_by_the_next(request_, answer):
     """Answers end where RFC 9112 6.3 says, so the second request can be struck."""
     async with bench(answers(answer)) as lab:
-        await lab.arm(action={"status": 503, "body": "no"}, path="/second")
+        await lab.arm(status=503, body="no", path="/second")
         found = await lab.say(request_ + b"GET /second HTTP/1.1\r\n\r\n", until=b"no")
         assert found.startswith(answer + b"HTTP/1.1 503 ")
 
@@ -302,7 +302,7 @@ async def test_a_websocket_becomes_a_pipe():
             writer.write(data.upper())
 
     async with bench(serve) as lab:
-        await lab.arm(action={"status": 503}, path="/never")
+        await lab.arm(status=503, path="/never")
         found = await lab.say(upgrade + b"early ", b"\x82\x00" + GET, until=b"HOST: X\r\n\r\n")
         assert found == switched + b"\x81\x02hi" + b"EARLY \x82\x00" + GET.upper()
         assert await lab.counts() == (1, 0, 0)
@@ -320,7 +320,7 @@ async def test_an_upgrade_that_is_not_taken_goes_on_as_http():
         await reader.read()
 
     async with bench(serve) as lab:
-        await lab.arm(action={"status": 503, "body": "no"}, method="GET")
+        await lab.arm(status=503, body="no", method="GET")
         found = await lab.say(offer + GET, until=b"no")
         assert found.startswith(OK + b"HTTP/1.1 503 ")
 
@@ -350,7 +350,7 @@ async def test_who_expects_100_and_is_struck_is_answered_at_once():
     """And the connection ends: the body may come now or not."""
     head = b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
     async with bench(answers(OK)) as lab:
-        await lab.arm(action={"status": 429, "retry_after_s": 7, "body": "later"})
+        await lab.arm(status=429, retry_after_s=7, body="later")
         found = await lab.say(head)
         assert found.startswith(b"HTTP/1.1 429 Too Many Requests\r\n")
         assert b"\r\nRetry-After: 7\r\n" in found
@@ -375,7 +375,7 @@ async def test_who_expects_100_and_is_struck_is_answered_at_once():
 async def test_what_is_not_http_passes_all_the_same(text):
     """Nobody waits for the end of a head that never comes, and no byte is lost."""
     async with bench(echo) as lab:
-        await lab.arm(action={"status": 503}, method="PUT")
+        await lab.arm(status=503, method="PUT")
         reader, writer = await lab.connect()
         writer.write(text)
         assert await asyncio.wait_for(reader.readexactly(len(text)), 5) == text
@@ -402,7 +402,7 @@ async def test_a_server_that_speaks_first_is_heard():
 async def test_a_delayed_request_reaches_the_server_late():
     """Only then; what comes behind it waits as well."""
     async with bench(answers(OK)) as lab:
-        await lab.arm(action={"delay_s": 0.2}, path="/slow")
+        await lab.arm(delay_s=0.2, path="/slow")
         began_s = time.monotonic()
         reader, writer = await lab.connect()
         writer.write(GET.replace(b"/a", b"/slow") + GET)
@@ -416,7 +416,7 @@ async def test_a_delayed_request_reaches_the_server_late():
 async def test_the_request_of_a_client_that_gave_up_arrives_late_all_the_same():
     """As it does from a slow network: the server works for nobody."""
     async with bench(answers(OK)) as lab:
-        await lab.arm(action={"delay_s": 0.15})
+        await lab.arm(delay_s=0.15)
         _, writer = await lab.connect()
         writer.write(GET)
         await writer.drain()
@@ -446,7 +446,7 @@ IN_CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 async def test_a_truncated_answer_promises_more(answer, limit, passes):
     """So many bytes of the body, at least one less than all, then the end of the connection."""
     async with bench(answers(answer)) as lab:
-        await lab.arm(action={"truncate_bytes": limit}, first=1)
+        await lab.arm(truncate_bytes=limit, first=1)
         assert await lab.say(GET) == passes
         assert await lab.counts() == (1, 1, 1)
         if b"HTTP/1.1" in answer:
@@ -457,7 +457,7 @@ async def test_what_has_no_body_cannot_be_cut_and_does_not_count():
     """`first: 1` waits for the first answer that has one."""
     empty = b"HTTP/1.1 204 No Content\r\n\r\n"
     async with bench(answers(empty, LONG)) as lab:
-        await lab.arm(action={"truncate_bytes": 10}, first=1)
+        await lab.arm(truncate_bytes=10, first=1)
         assert await lab.say(GET, GET) == empty + LONG[:-990]
         assert await lab.counts() == (2, 2, 1)
 
@@ -468,7 +468,7 @@ async def test_connections_that_are_open_are_struck_as_well():
         reader, writer = await lab.connect()
         for armed in (False, True, False):
             if armed:
-                await lab.arm(action={"status": 503, "body": "no"})
+                await lab.arm(status=503, body="no")
             else:
                 await lab.disarm()
             writer.write(GET)
@@ -493,7 +493,7 @@ async def test_a_server_that_closes_an_idle_connection_does_not_end_the_client_s
         await reader.read()
 
     async with bench(serve) as lab:
-        await lab.arm(action={"status": 503, "body": "no"}, path="/bad")
+        await lab.arm(status=503, body="no", path="/bad")
         reader, writer = await lab.connect()
         for _ in range(3):
             writer.write(GET.replace(b"/a", b"/bad"))
@@ -604,7 +604,7 @@ async def test_a_big_upload_passes_and_a_client_that_sends_ahead_waits():
     async with bench(serve) as lab:
         for delay_s in (0.0, 0.2):
             await lab.disarm()
-            await lab.arm(action={"delay_s": delay_s})
+            await lab.arm(delay_s=delay_s)
             reader, writer = await lab.connect()
             writer.write(head + b"y" * size)
             assert await heard(reader, OK) == OK
@@ -617,7 +617,7 @@ async def test_the_same_seed_strikes_the_same_requests():
 
     async def struck(seed: str, connections: int) -> list[int]:
         async with bench(answers(OK)) as lab:
-            await lab.arm(action={"status": 503, "body": "no"}, share=0.3, seed=seed)
+            await lab.arm(status=503, body="no", share=0.3, seed=seed)
             found = []
             ways = [await lab.connect() for _ in range(connections)]
             for number in range(60):
@@ -641,7 +641,7 @@ async def test_the_same_seed_strikes_the_same_requests():
 async def test_probes_are_struck_and_do_not_count():
     """`first: 1` is for a request that somebody means; the server never sees what they pretend."""
     async with bench(answers(OK)) as lab:
-        await lab.arm(action={"status": 503, "body": "no"}, first=1, method="POST", path="/buy/*")
+        await lab.arm(status=503, body="no", first=1, method="POST", path="/buy/*")
         for _ in range(3):
             assert (await lab.attempt("POST /buy/lab r"))["status"] == 503
         assert (await lab.attempt(None))["status"] == 200

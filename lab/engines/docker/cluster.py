@@ -28,6 +28,7 @@ from lab.engines.docker.limits import changed, read, set_cpus, set_memory
 from lab.engines.docker.prometheus import Prometheus
 from lab.engines.docker.scraping import Scraping
 from lab.engines.docker.usage import UsageMeter
+from lab.engines.interception import Intercepting
 from lab.engines.remains import GONE, residue
 from lab.errors import EngineError, UsageError
 from lab.history import Sample
@@ -53,7 +54,7 @@ class Handles:
     sessions: list[tuple[str, DockerSession]] = field(default_factory=list)
 
 
-class DockerCluster(Failing, Scraping, FullDisks, FewFiles, Execution):
+class DockerCluster(Failing, Intercepting, Scraping, FullDisks, FewFiles, Execution):
     """`lab.engines.Cluster`, with every optional ability."""
 
     engine = "docker"
@@ -216,7 +217,7 @@ class DockerCluster(Failing, Scraping, FullDisks, FewFiles, Execution):
             for end in self.deployment.ends
             if self._address(end) in refusing
         ]
-        left = await residue(self, cut, self._handles.jobs)
+        left = [*await residue(self, cut, self._handles.jobs), *await self.armed_rules()]
         held = await self._handles.insider.left() if self._handles.insider else []
         return [*left, *limited, *shut, *await self.armed(), *held, *self._commands_left()]
 

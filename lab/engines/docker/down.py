@@ -7,7 +7,7 @@ import sys
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
-from lab.engines import Say
+from lab.engines import Say, interception
 from lab.engines.docker.clean import clean, leftovers
 from lab.engines.docker.parts import AGENT, INSIDE
 from lab.engines.remains import tell
@@ -68,6 +68,8 @@ class _Down:
             await self._try("agent", bringing.agent.close())
         if bringing.handles.insider:
             await self._try("helper", bringing.handles.insider.close())
+        if bringing.interceptor:
+            await self._try("interceptor", bringing.interceptor.close())
         closing = [asyncio.to_thread(d.close) for d in bringing.handles.drivers.values()]
         await asyncio.gather(*(self._try("driver", close) for close in closing))
         if bringing.proxies:
@@ -90,7 +92,12 @@ class _Down:
     async def _write_logs(self) -> None:
         """Each container's log into the run's folder; agent and drivers have written theirs."""
         handles = self._bringing.handles
-        talking = {AGENT, INSIDE, *(f"{design}/client" for design in handles.drivers)}
+        talking = {
+            AGENT,
+            INSIDE,
+            interception.NAME,
+            *(f"{design}/client" for design in handles.drivers),
+        }
         quiet = [name for name in handles.containers if name not in talking]
         await asyncio.gather(*(self._try(f"log of {n}", self._write_log(n)) for n in quiet))
 

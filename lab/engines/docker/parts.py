@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import lab
+from lab.engines import interception
 from lab.engines.docker import grafana, prometheus
 from lab.engines.docker.containers import (
     Config,
@@ -200,6 +201,25 @@ def driver(setting: Setting, design: str) -> Part:
         },
     )
     return Part(name, {**config, **talks(), **setting.joins(name)}, _package())
+
+
+def interceptor(setting: Setting, network_container: str) -> Part:
+    """The interceptor of links whose requests are to be struck, beside the proxy."""
+    config = part_config(
+        setting.images[TOOLBOX_IMAGE],
+        "interceptor",
+        setting.labels,
+        command=["python", "-u", "-m", interception.MODULE],
+        env={"PYTHONPATH": _HOME, "PYTHONDONTWRITEBYTECODE": "1"},
+        host={
+            "NetworkMode": f"container:{network_container}",
+            "CapDrop": ["ALL"],
+            "CapAdd": ["SYS_NICE"],
+            "CpuShares": INSTRUMENT_SHARES,
+            "LogConfig": {"Type": "none"},
+        },
+    )
+    return Part(interception.NAME, {**config, **talks()}, _package())
 
 
 def scrapers(setting: Setting, *, drivers: bool, with_agent: bool) -> list[Part]:

@@ -44,6 +44,7 @@ from lab.engines.docker.start import (
     start_part,
     start_talking,
 )
+from lab.engines.interception import Interception
 from lab.engines.order import all_of
 from lab.errors import EngineError
 from lab.plan import Deployment, Instance
@@ -85,6 +86,9 @@ class BringUp:
         self.logs = wanted.out / "logs"
         self.handles = Handles()
         self.agent: Agent | None = None
+        self.interceptor: Agent | None = None
+        self.interception: Interception | None = None
+        self._intercepted: dict[str, str] = {}
         self.proxies: ToxiproxyClient | None = None
         self.prometheus: prometheus.Prometheus | None = None
         self.cluster: DockerCluster | None = None
@@ -185,10 +189,18 @@ class BringUp:
         network = await start_part(
             self.daemon, setting.layout, parts.network(setting, entry=entry), self.handles
         )
-        await all_of(self._start_agent(setting, network), self._start_proxy(setting, network))
+        await all_of(
+            self._start_agent(setting, network),
+            self._start_proxy(setting, network),
+            self._start_interceptor(setting, network),
+        )
         assert self.agent  # noqa: S101 - started just now
         assert self.proxies  # noqa: S101 - started just now
-        proxies = [ProxySpec(e.proxy, *endpoints(e, setting.layout)) for e in self._deployment.ends]
+        proxies = [
+            ProxySpec(end.proxy, listen, self._intercepted.get(end.name, upstream))
+            for end in self._deployment.ends
+            for listen, upstream in (endpoints(end, setting.layout),)
+        ]
         if entry:
             proxies.append(self._way_in(setting.layout))
             self.handles.urls[ENTRY] = await published_port(self.daemon, network, parts.ENTRY_PORT)
@@ -202,6 +214,21 @@ class BringUp:
         self.agent = agent = Agent(channel)
         await agent.order("route", subnet=str(layout.upper), own=str(layout.containers[PROXY]))
         await agent.order("account", addresses=[str(address) for address in layout.links.values()])
+
+    async def _start_interceptor(self, setting: Setting, network: str) -> None:
+        """In the path of links that need one; nothing is started where none does."""
+        layout = setting.layout
+        ends = [end for end in self._deployment.ends if end.name in self._deployment.intercepted]
+        if not ends:
+            return
+        part = parts.interceptor(setting, network)
+        channel = await start_talking(self.daemon, layout, part, self.handles, self.logs)
+        self.interceptor = interceptor = Agent(channel, name="the interceptor")
+        doors = {end.name: (str(layout.links[end.name]), end.link.port) for end in ends}
+        self.interception = Interception(interceptor.order, doors, str(layout.containers[PROXY]))
+        upstreams = {e.name: (str(layout.containers[e.server.name]), e.link.port) for e in ends}
+        found = await self.interception.ask("open", upstreams=upstreams)
+        self._intercepted = {name: f"{host}:{port}" for name, (host, port) in found.items()}
 
     async def _start_proxy(self, setting: Setting, network: str) -> None:
         part = parts.proxy(setting, network)
@@ -286,6 +313,7 @@ class BringUp:
             health=health,
             handles=self.handles,
         )
+        self.cluster.interception = self.interception
         await self.cluster.watch()
         return self.cluster
 

@@ -15,6 +15,7 @@ import psutil
 
 from lab import __version__
 from lab.engines import Bypasses, Driver, Exchange, Probe, State, Traffic, Usage
+from lab.engines.interception import Intercepting
 from lab.engines.local.collected import Collector
 from lab.engines.local.execution import Execution, LocalSession
 from lab.engines.local.failing import Failing
@@ -70,7 +71,7 @@ class Handles:
             # Two faults wanted it back at once, and the other was quicker.
 
 
-class LocalCluster(Failing, Scraping, FewFiles, Execution):
+class LocalCluster(Failing, Intercepting, Scraping, FewFiles, Execution):
     """`lab.engines.Cluster`, and `Stoppable`, `Pausable` and `Partitionable` as well."""
 
     engine = "local"
@@ -191,6 +192,8 @@ class LocalCluster(Failing, Scraping, FewFiles, Execution):
         left = await residue(self, cut, self._handles.jobs)
         others = (*await self.armed(), *await self.still_limited(), *self._commands_left())
         return [*left, *others]
+        left = [*await residue(self, cut, self._handles.jobs), *await self.armed_rules()]
+        return [*left, *await self.armed(), *await self.still_limited()]
 
     async def bypasses(self) -> Bypasses | None:
         """Connections seen that go past the proxy of their link."""

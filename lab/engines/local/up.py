@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import lab
-from lab.engines import Say, Wanted
+from lab.engines import Say, Wanted, interception
+from lab.engines.interception import Interception
 from lab.engines.local import prometheus_on_path
 from lab.engines.local.cluster import Handles, LocalCluster
 from lab.engines.local.collected import Collector
@@ -88,6 +89,7 @@ class BringUp:
         self.handles = Handles()
         self.supervisor: Supervisor | None = None
         self.proxies: EmbeddedProxies | None = None
+        self.interception: Interception | None = None
         self.collector: Collector | None = None
         self.cluster: LocalCluster | None = None
 
@@ -137,16 +139,32 @@ class BringUp:
         except EngineError as error:
             log = tail(self._log(PROXY))
             raise EngineError(f"{error.message}; its last lines of log:\n{log}") from error
-        await proxies.create([self._spec(end) for end in self._deployment.ends])
+        intercepted = await self._intercept()
+        await proxies.create([self._spec(end, intercepted) for end in self._deployment.ends])
         return proxies
 
-    def _spec(self, end: LinkEnd) -> ProxySpec:
+    async def _intercept(self) -> dict[str, str]:
+        """Start an interceptor where links need one; where their proxies find it."""
+        layout = self._layout
+        ends = [end for end in self._deployment.ends if end.name in self._deployment.intercepted]
+        if not ends:
+            return {}
+        name = interception.NAME
+        pipe = await Pipe.start("the interceptor", interception.MODULE, self._log(name))
+        self.handles.pipes[name] = pipe
+        doors = {e.name: layout.real(layout.links[e.name], e.link.port) for e in ends}
+        self.interception = Interception(pipe.ask, doors)
+        servers = {e.name: layout.real(layout.instances[e.server.name], e.link.port) for e in ends}
+        found = await self.interception.ask("open", upstreams=servers)
+        return {end: _written((host, port)) for end, (host, port) in found.items()}
+
+    def _spec(self, end: LinkEnd, intercepted: Mapping[str, str]) -> ProxySpec:
         layout, port = self._layout, end.link.port
         listen = _written(layout.real(layout.links[end.name], port))
         if end.link.client == CLIENT:
             self.handles.urls.setdefault("entry", f"http://{listen}")
         upstream = _written(layout.real(layout.instances[end.server.name], port))
-        return ProxySpec(end.proxy, listen, upstream)
+        return ProxySpec(end.proxy, listen, intercepted.get(end.name, upstream))
 
     async def _instances(
         self, supervisor: Supervisor, health: Health, links: asyncio.Task[EmbeddedProxies]
@@ -247,6 +265,7 @@ class BringUp:
             health=health,
             handles=self.handles,
         )
+        cluster.interception = self.interception
         cluster.watch()
         return cluster
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import httptools
 
+from lab.proxies.greetings import OWN_AGENT
 from lab.proxies.interceptor.bodies import Body, Chunked, Length, NotHttpError, UntilClose
 
 HEAD_BYTES_MAX = 1 << 16
@@ -36,7 +37,11 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A head as it goes on to the server, and what it says. `path` is without its query."""
+    """A head as it goes on to the server, and what it says. `path` is without its query.
+
+    `is_own`: it is a try of the lab's own, that no rule is about. With a `probe` it stands for a
+    request that the rule named there is about.
+    """
 
     raw: bytes
     method: str
@@ -45,6 +50,7 @@ class Request:
     keeps_alive: bool
     expects: bool
     upgrades: bool
+    is_own: bool
     probe: Probe | None
 
     def body(self) -> Body | None:
@@ -105,10 +111,11 @@ def request_head(raw: bytes) -> Request:
     """
     reading = _Reading(answer=False)
     reading.feed(raw)
-    if not reading.complete or reading.framing == "close":
-        raise NotHttpError("not a request")
     parser = reading.parser
-    probe = _probe(reading.probe) if reading.probe else None
+    if not reading.complete or reading.framing == "close" or parser.get_http_version() < "1":
+        raise NotHttpError("not a request")  # of HTTP/0.9 only a path, and no head comes back
+    is_own = reading.agent == OWN_AGENT
+    probe = _probe(reading.probe) if is_own and reading.probe else None
     return Request(
         raw=_without_probe(raw) if probe else raw,
         method=parser.get_method().decode("latin-1"),
@@ -117,6 +124,7 @@ def request_head(raw: bytes) -> Request:
         keeps_alive=parser.should_keep_alive(),
         expects=reading.expects,
         upgrades=reading.upgrades,
+        is_own=is_own,
         probe=probe,
     )
 
@@ -138,7 +146,7 @@ def response_head(raw: bytes) -> Response:
 class _Reading:
     """What llhttp says of one head; its callbacks are named by httptools."""
 
-    __slots__ = ("complete", "expects", "framing", "parser", "probe", "upgrades", "url")
+    __slots__ = ("agent", "complete", "expects", "framing", "parser", "probe", "upgrades", "url")
 
     def __init__(self, *, answer: bool) -> None:
         kind = httptools.HttpResponseParser if answer else httptools.HttpRequestParser
@@ -147,7 +155,7 @@ class _Reading:
         self.expects = False
         self.upgrades = False
         self.framing: Framing | None = None
-        self.probe = b""
+        self.probe = self.agent = b""
         self.url = bytearray()
 
     def feed(self, data: bytes) -> None:
@@ -170,6 +178,8 @@ class _Reading:
                 self.framing = "chunked" if last == b"chunked" else "close"
             case b"expect":
                 self.expects = value.lower() == b"100-continue"
+            case b"user-agent":
+                self.agent = value
             case b"chaos-lab-probe":
                 self.probe = value
 

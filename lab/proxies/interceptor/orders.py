@@ -6,11 +6,13 @@ import asyncio
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from lab.proxies.interceptor.link import Link
 from lab.proxies.interceptor.rules import Rule
 from lab.proxies.interceptor.tries import attempt
+from lab.proxies.striking import HttpRule
 
 _HOST = "127.0.0.1"
 
@@ -30,7 +32,7 @@ class Interceptor:
     async def arm(self, rules: Mapping[str, Mapping[str, Any]]) -> None:
         """Put a rule on each of these links; one that is there already keeps its counts."""
         for name, rule in rules.items():
-            self._links[name].rules.arm(Rule(**rule))
+            self._links[name].rules.arm(Rule(HttpRule(**rule)))
 
     async def disarm(self, links: Sequence[str], rule: str) -> None:
         """Take a rule off these links."""
@@ -45,7 +47,8 @@ class Interceptor:
 
     async def counts(self, links: Sequence[str], rule: str) -> dict[str, dict[str, int] | None]:
         """What a rule counted on each of these links; None where it never was."""
-        return {name: self._links[name].rules.counts(rule) for name in links}
+        found = {name: self._links[name].rules.counts(rule) for name in links}
+        return {name: asdict(counts) if counts else None for name, counts in found.items()}
 
     async def attempt(
         self, host: str, port: int, source: str | None, pretends: str | None, timeout_s: float

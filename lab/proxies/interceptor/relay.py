@@ -21,7 +21,7 @@ from lab.proxies.interceptor.heads import (
     request_head,
     response_head,
 )
-from lab.proxies.interceptor.rules import Rule, Rules, closes
+from lab.proxies.interceptor.rules import Rule, Rules, answer_to, closes
 from lab.proxies.interceptor.side import Side
 
 Address = tuple[str, int]
@@ -51,7 +51,7 @@ class Exchange:
     @property
     def room(self) -> int | None:
         """How much of the body of the server's answer passes; None is all."""
-        return self.rule.action.truncate_bytes if self.rule else None
+        return self.rule.spec.truncate_bytes if self.rule else None
 
     def missed(self) -> None:
         """There was no body to cut."""
@@ -248,10 +248,10 @@ class Relay:
             return True
         self._pending = data[end:]
         rule = self._rules.striking(request)
-        exchange = Exchange(request, rule, rule.action.answer(request) if rule else None)
-        if rule and rule.action.delay_s:
+        exchange = Exchange(request, rule, answer_to(request, rule.spec) if rule else None)
+        if rule and rule.spec.delay_s:
             self._held |= _DELAYED
-            self._timer = self._loop.call_later(rule.action.delay_s, self._delayed, exchange)
+            self._timer = self._loop.call_later(rule.spec.delay_s, self._delayed, exchange)
         else:
             self._admit(exchange)
         return True

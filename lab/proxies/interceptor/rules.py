@@ -8,43 +8,28 @@ from __future__ import annotations
 
 import random
 import re
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
 
 from lab.proxies.interceptor.heads import Request
+from lab.proxies.striking import HttpRule, Strikes
 
 _NO_CONTENT = (204, 304)
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
-    """What happens to a struck request.
-
-    It waits for `delay_s`; then it is answered with `status` and never reaches the server, or its
-    answer is cut after `truncate_bytes` of the body, or it goes on as it was.
-    """
-
-    delay_s: float = 0.0
-    status: int | None = None
-    body: str = ""
-    retry_after_s: int | None = None
-    truncate_bytes: int | None = None
-
-    def answer(self, request: Request) -> bytes | None:
-        """The answer in place of the server's; None when that one is asked."""
-        if self.status is None:
-            return None
-        body = b"" if self.status in _NO_CONTENT else self.body.encode()
-        lines = [f"HTTP/1.1 {self.status} {_reason(self.status)}", "Server: chaos-lab"]
-        if self.status not in _NO_CONTENT:
-            lines += ["Content-Type: text/plain; charset=utf-8", f"Content-Length: {len(body)}"]
-        if self.retry_after_s is not None:
-            lines.append(f"Retry-After: {self.retry_after_s}")
-        if closes(request):
-            lines.append("Connection: close")
-        head = "\r\n".join([*lines, "", ""]).encode()
-        return head if request.method == "HEAD" else head + body
+def answer_to(request: Request, rule: HttpRule) -> bytes | None:
+    """The answer in place of the server's; None when that one is asked."""
+    if rule.status is None:
+        return None
+    body = b"" if rule.status in _NO_CONTENT else rule.body.encode()
+    lines = [f"HTTP/1.1 {rule.status} {_reason(rule.status)}", "Server: chaos-lab"]
+    if rule.status not in _NO_CONTENT:
+        lines += ["Content-Type: text/plain; charset=utf-8", f"Content-Length: {len(body)}"]
+    if rule.retry_after_s is not None:
+        lines.append(f"Retry-After: {rule.retry_after_s}")
+    if closes(request):
+        lines.append("Connection: close")
+    head = "\r\n".join([*lines, "", ""]).encode()
+    return head if request.method == "HEAD" else head + body
 
 
 def closes(request: Request) -> bool:
@@ -56,35 +41,17 @@ def closes(request: Request) -> bool:
 
 
 class Rule:
-    """One rule on one link, and its counts since it was armed.
+    """One rule on one link, and its counts since it was armed."""
 
-    `method` None means all; in `path`, `*` stands for anything, slashes too. `first` strikes so
-    many and then none; `share` strikes each matching request with that chance.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        action: dict[str, Any],
-        *,
-        method: str | None = None,
-        path: str | None = None,
-        share: float = 1.0,
-        first: int | None = None,
-        seed: str = "",
-    ) -> None:
-        self.name = name
-        self.action = Action(**action)
+    def __init__(self, spec: HttpRule) -> None:
+        self.spec = spec
         self.seen = self.matched = self.struck = 0
-        self._method = method
-        self._path = re.compile(".*" if path is None else glob(path), re.DOTALL)
-        self._share = share
-        self._first = first
-        self._random = random.Random(seed)
+        self._path = re.compile(".*" if spec.path is None else glob(spec.path), re.DOTALL)
+        self._random = random.Random(spec.seed)
 
     def matches(self, method: str, path: str) -> bool:
         """Whether such a request is one that it is about."""
-        return self._method in (None, method) and self._path.fullmatch(path) is not None
+        return self.spec.method in (None, method) and self._path.fullmatch(path) is not None
 
     def strikes(self, request: Request) -> bool:
         """Whether it strikes this request, which is counted."""
@@ -92,10 +59,10 @@ class Rule:
         if not self.matches(request.method, request.path):
             return False
         self.matched += 1
-        if self._first is not None:
-            hit = self.struck < self._first
+        if self.spec.first is not None:
+            hit = self.struck < self.spec.first
         else:
-            hit = self._share >= 1 or self._random.random() < self._share
+            hit = self.spec.share >= 1 or self._random.random() < self.spec.share
         self.struck += hit
         return hit
 
@@ -103,9 +70,9 @@ class Rule:
         """What was struck had no body that could be cut, and so was not."""
         self.struck -= 1
 
-    def counts(self) -> dict[str, int]:
-        """Requests that passed by, those that it is about, those that it struck."""
-        return {"seen": self.seen, "matched": self.matched, "struck": self.struck}
+    def counts(self) -> Strikes:
+        """What it counted."""
+        return Strikes(self.seen, self.matched, self.struck)
 
 
 class Rules:
@@ -117,14 +84,14 @@ class Rules:
 
     def arm(self, rule: Rule) -> None:
         """Add a rule; one that is armed already stays as it is, with its counts."""
-        self.armed.setdefault(rule.name, rule)
+        self.armed.setdefault(rule.spec.name, rule)
 
     def disarm(self, name: str) -> None:
         """Remove a rule; its counts can still be asked for."""
         if rule := self.armed.pop(name, None):
             self._gone[name] = rule
 
-    def counts(self, name: str) -> dict[str, int] | None:
+    def counts(self, name: str) -> Strikes | None:
         """Counts of a rule that is armed, or was."""
         rule = self.armed.get(name) or self._gone.get(name)
         return rule.counts() if rule else None
@@ -132,11 +99,13 @@ class Rules:
     def striking(self, request: Request) -> Rule | None:
         """The rule that strikes this request, if any.
 
-        A probe is struck by the rule that it asks for while that is armed, and is not counted.
+        Tries of the lab's own are not counted, and only struck by the rule that they ask for.
         """
         if probe := request.probe:
             rule = self.armed.get(probe.rule)
             return rule if rule and rule.matches(probe.method, probe.path) else None
+        if request.is_own:
+            return None
         for rule in self.armed.values():
             if rule.strikes(request):
                 return rule

@@ -8,27 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import httptools
 
 from lab.proxies.greetings import HTTP_GREETING
 from lab.proxies.interceptor.heads import PROBE_HEADER
-
-
-@dataclass(slots=True)
-class Attempt:
-    """How one went. `outcome`: `answered` whole, `cut` off in the middle, or as in `Probe`.
-
-    `promised_bytes` is what Content-Length says, None where it is not there.
-    """
-
-    outcome: str = "silent"
-    status: int | None = None
-    seconds: float = 0.0
-    promised_bytes: int | None = None
-    received_bytes: int = 0
+from lab.proxies.striking import Attempt
 
 
 async def attempt(
