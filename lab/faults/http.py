@@ -122,6 +122,10 @@ class Http(LinkFault):
             which = f"{format_share(self.share)} of {which}"
         return f"{' and '.join(effects)} for {which} on {self.link}"
 
+    def places(self, deployment: Deployment) -> set[tuple[str, str]]:
+        """Faults of other requests, or that do something else to them, are no trouble."""
+        return {(target, self._rule_name) for target in self.targets(deployment)}
+
     def intercepts(self, deployment: Deployment) -> tuple[str, ...]:
         """All of its link ends."""
         return self.targets(deployment)

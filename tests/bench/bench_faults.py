@@ -49,7 +49,7 @@ async def bench(engine: str) -> dict[str, list[Delays]]:
     topology = load_topology(find_topology("shop", PROJECT), "shop")
     found: dict[str, list[Delays]] = {}
     with tempfile.TemporaryDirectory() as out:
-        async with up_on(engine, deploy_topology(topology), Path(out)) as cluster:
+        async with up_on(engine, deploy_topology(topology, CASES.values()), Path(out)) as cluster:
             peer_s = await exec_s(cluster)
             print(f"\n{engine}: ms after plan, median of {TIMES}")
             print(f"{'fault':28} {'ordered':>8} {'confirmed':>10} {'seen':>8}")

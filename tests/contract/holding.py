@@ -34,7 +34,9 @@ def told(record: FaultRecord, stage: str) -> None:
 async def hold(engine: str, run_id: str, out: Path, case: str) -> None:
     """Until killed."""
     topology = load_topology(find_topology("shop", PROJECT), "shop")
-    async with up_on(engine, deploy_topology(topology), out, run_id=run_id) as cluster:
+    async with up_on(
+        engine, deploy_topology(topology, [CASES[case]]), out, run_id=run_id
+    ) as cluster:
         scheduled = ScheduledFault(fault=CASES[case], at_s=0.0, for_s=FOR_EVER_S, name="held")
         async with buyers(CASES[case], cluster):
             await Injection(scheduled, cluster, Clock.starting_in(0), told).run()
