@@ -23,11 +23,22 @@ from lab.faults import Held, check_targets, injections, refusal
 from lab.gathered import LAB_PART, Gathered, watched_metrics
 from lab.history import Op
 from lab.load.session import LoadSession
-from lab.messages import Emit, FaultChanged, Finished, Hello, Noted, PhaseStarted, Progress, Second
+from lab.messages import (
+    Carried,
+    Emit,
+    FaultChanged,
+    Finished,
+    Hello,
+    Noted,
+    PhaseStarted,
+    Progress,
+    Second,
+)
 from lab.metrics import LabMetrics
 from lab.plan import deploy
 from lab.record import FaultRecord, Record
 from lab.triggers import Watcher
+from lab.watching import failures, watch
 
 LEAD_S = 1.0
 """Between the order to start and the first operation, so that every driver gets it in time."""
@@ -149,6 +160,7 @@ async def _timeline(
             _publish(state, cluster),
             _prove_links(state, cluster),
             _deaths(state, cluster),
+            watch(state, cluster, session),
         )
     ]
     end = asyncio.create_task(asyncio.sleep(state.experiment.duration_s - state.clock.now()))
@@ -214,7 +226,10 @@ async def _phases(state: Gathered) -> None:
 async def _publish(state: Gathered, cluster: Cluster) -> None:
     """Once a second: what links carried, which phase and faults are on, for Prometheus."""
     while True:
-        state.metrics.traffic(await cluster.traffic())
+        traffic = await cluster.traffic()
+        state.metrics.traffic(traffic)
+        carried = {name: link.bytes for name, link in traffic.items()}
+        state.emit(Carried(round(state.clock.now(), 2), carried))
         await cluster.publish(state.metrics.exposition())
         await asyncio.sleep(_SCRAPE_S)
 
@@ -257,7 +272,7 @@ def _second(
     state: Gathered, design: str, t_s: float, tick: Mapping[str, Any], finished: list[Op]
 ) -> None:
     """One more second of a design is over: tell whoever watches."""
-    state.emit(Second(design, live_window(t_s, tick, finished)))
+    state.emit(Second(design, live_window(t_s, tick, finished), *failures(finished)))
 
 
 async def _final_reads(state: Gathered, cluster: Cluster, drivers: Mapping[str, Driver]) -> None:

@@ -5,6 +5,7 @@
     metrics.jsonl  scraped samples, one JSON object a line
     windows.jsonl  one-second windows per design
     result.json    verdict, claims, guards, faults, costs: everything small
+    messages.jsonl what the run said while it went, one message a line: the replay is made of it
     logs/          the log of every instance and of the lab's own parts
 
 `docs/results.md` explains every file and field. `latest` beside the folders points to the newest.
@@ -26,9 +27,9 @@ from typing import Any
 from lab.checkers import per_second
 from lab.errors import EngineError, ExitCode, UsageError
 from lab.experiment import Experiment
-from lab.faults import KINDS
 from lab.history import History, dump_lines, load_lines
 from lab.record import Cost, FaultRecord, Lag, Record
+from lab.stream import experiment_of, plan_body
 from lab.verdict import ClaimResult, Guard, Status, Verdict
 
 SCHEMA_VERSION = 1
@@ -54,7 +55,7 @@ def save(record: Record, folder: Path) -> None:
         EngineError: the disk is full, or the folder cannot be written.
     """
     with disk_trouble(folder):
-        _write_json(folder / "plan.json", _plan(record.experiment))
+        _write_json(folder / "plan.json", plan_body(record.experiment))
         history = record.history
         lines = dump_lines([*history.events, *history.ops, *history.client_ops])
         _write_lines(folder / "history.jsonl", lines)
@@ -85,7 +86,7 @@ def load(folder: Path) -> Record:
         raise UsageError(f"{folder} holds no finished run: {error.filename} is missing") from None
     if result["schema_version"] != SCHEMA_VERSION:
         raise UsageError(f"{folder} was written by another version of the lab")
-    return _record(result, _experiment(plan), history)
+    return _record(result, experiment_of(plan), history)
 
 
 def find_run(root: Path, which: str) -> Path:
@@ -131,20 +132,6 @@ def _read_history(folder: Path) -> History:
     with (folder / "metrics.jsonl").open() as lines:
         history.samples = load_lines(lines).samples
     return history
-
-
-def _plan(experiment: Experiment) -> dict[str, Any]:
-    body: dict[str, Any] = experiment.model_dump(mode="json", by_alias=True)
-    for written, scheduled in zip(body["faults"], experiment.faults, strict=True):
-        written["fault"] = {"kind": scheduled.fault.kind, **written["fault"]}
-    return body
-
-
-def _experiment(body: dict[str, Any]) -> Experiment:
-    for scheduled in body["faults"]:
-        fault = scheduled["fault"]
-        scheduled["fault"] = KINDS[fault.pop("kind")].model_validate(fault)
-    return Experiment.model_validate(body)
 
 
 _SMALL = (

@@ -7,19 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from lab.live.reducer import Line, RunState
-from lab.messages import (
-    FaultChanged,
-    Finished,
-    Hello,
-    Message,
-    Noted,
-    PhaseStarted,
-    Progress,
-    Second,
-)
+from lab.messages import FaultChanged, Finished, Hello, Message, Second
 from lab.words import STATUS_WORDS
 
 EVERY_S = 5
@@ -84,16 +76,12 @@ def as_json(message: Message) -> str:
                 "run_id": message.run_id,
                 "seed": message.seed,
             }
-        case Progress(text):
-            body = {"text": text}
-        case PhaseStarted(name, at_s):
-            body = {"name": name, "at_s": at_s}
         case Second(design, window):
             body = {"design": design, **window}
         case FaultChanged(record, stage):
             body = {"name": record.name, "text": record.text, "stage": stage}
-        case Noted(at_s, text, level):
-            body = {"at_s": at_s, "text": text, "level": level}
         case Finished(record):
             body = {"verdict": record.verdict.status.value, "exit_code": int(record.exit_code)}
+        case _:
+            body = asdict(message)
     return json.dumps({"is": type(message).__name__, **body}, ensure_ascii=False)

@@ -29,6 +29,8 @@ _FIELDS = (("p50", 0.5), ("p95", 0.05), ("p99", 0.01))
 class ClaimState:
     """A claim of a design; `since_s` is the first second that went over its bound.
 
+    `over`: the last second of its window so far went over it as well.
+
     `used` of `budget` bad operations: both counts, estimated while the window runs.
     """
 
@@ -37,6 +39,7 @@ class ClaimState:
     span: Span | None
     status: ClaimStatus
     since_s: float | None = None
+    over: bool = False
     used: float = 0.0
     budget: float = 0.0
 
@@ -86,13 +89,14 @@ def follow(state: ClaimState, seconds: Sequence[Mapping[str, Any]]) -> ClaimStat
         return state
     bad, allowed = _bad(state.claim, now), _allowed_share(state.claim) or 0.0
     since_s = state.since_s
-    if since_s is None and bad > allowed * float(now["due"]):
+    over = bad > allowed * float(now["due"])
+    if since_s is None and over:
         since_s = at_s
     used = state.used + bad
     budget = allowed * _rate_per_s(state.span, seconds) * state.span.seconds
     broken = state.status == "broken" or used > budget
     status: ClaimStatus = "broken" if broken else "holding"
-    return replace(state, status=status, since_s=since_s, used=used, budget=budget)
+    return replace(state, status=status, since_s=since_s, over=over, used=used, budget=budget)
 
 
 def _rate_per_s(span: Span, seconds: Sequence[Mapping[str, Any]]) -> float:

@@ -10,20 +10,31 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from lab.history import Op
 from lab.live.provisional import ClaimState, claims_at_start, follow
 from lab.messages import (
+    Carried,
+    Explained,
     FaultChanged,
     Finished,
+    Guess,
+    Guessed,
     Hello,
     Message,
     Noted,
+    Observed,
     PhaseStarted,
     Progress,
+    Sampled,
     Second,
 )
 from lab.record import FaultRecord, Record
 
 Window = Mapping[str, Any]
+Values = tuple[float | None, ...]
+
+FAILED_KEPT = 20
+"""So many of the latest failed operations are kept, over all designs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +48,19 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class DesignState:
-    """One design so far: its finished seconds, oldest first, and where its claims stand."""
+    """One design so far: its finished seconds, oldest first, and where its claims stand.
+
+    `errors` are those of the last second, counted by reason; `watched` holds (run time, values of
+    the experiment's `watch`) as scraped; `why` its sentence with the numbers so far.
+    """
 
     name: str
     seconds: tuple[Window, ...] = ()
     claims: tuple[ClaimState, ...] = ()
+    errors: Mapping[str, int] = field(default_factory=dict)
+    watched: tuple[tuple[float, Values], ...] = ()
+    why: str = ""
+    guess: Guess | None = None
 
     @property
     def last(self) -> Window:
@@ -64,7 +83,10 @@ class FaultState:
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """Everything a view needs. `clock_s` is the end of the last finished second of any design."""
+    """Everything a view needs. `clock_s` is the end of the last finished second of any design.
+
+    `carried` holds the last two readings of the links, `failed` the latest failed operations.
+    """
 
     hello: Hello | None = None
     waiting_for: str = ""
@@ -74,7 +96,24 @@ class RunState:
     designs: Mapping[str, DesignState] = field(default_factory=dict)
     faults: Mapping[str, FaultState] = field(default_factory=dict)
     log: tuple[Line, ...] = ()
+    failed: tuple[Op, ...] = ()
+    carried: tuple[Carried, ...] = ()
+    observed: Observed | None = None
     record: Record | None = None
+
+    @property
+    def may_guess(self) -> bool:
+        """Whether it is still early enough to predict: nothing was broken, nothing is finished.
+
+        Where no fault is planned, the first phase is the time to predict in.
+        """
+        if self.hello is None or self.record is not None:
+            return False
+        if any(fault.record.injected_s is not None for fault in self.faults.values()):
+            return False
+        what = self.hello.experiment
+        first_s = min((fault.at_s for fault in what.faults), default=what.phases[0].end_s)
+        return self.clock_s < first_s
 
     @property
     def running(self) -> bool:
@@ -100,14 +139,32 @@ def step(state: RunState, message: Message) -> RunState:
         case PhaseStarted(name, at_s):
             logged = _logged(state, Line(at_s, f"phase {name}"))
             new = replace(logged, phase=name, phase_at_s=at_s, clock_s=max(state.clock_s, at_s))
-        case Second(design, window):
-            new = _second(state, design, window)
+        case Second():
+            new = _second(state, message)
         case FaultChanged(record, stage):
             new = _fault(state, record, stage)
         case Noted(at_s, text, level):
             new = _logged(state, Line(at_s, text, level))
         case Finished(record):
             new = replace(state, record=record, waiting_for="")
+        case _:
+            new = _seen(state, message)
+    return new
+
+
+def _seen(state: RunState, message: Carried | Sampled | Explained | Observed | Guessed) -> RunState:
+    """The state after a message that only says what there is to see."""
+    match message:
+        case Carried():
+            new = replace(state, carried=(*state.carried[-1:], message))
+        case Sampled():
+            new = _sampled(state, message)
+        case Explained(_, whys):
+            new = _each_design(state, {name: {"why": text} for name, text in whys.items()})
+        case Observed():
+            new = replace(state, observed=message)
+        case Guessed(_, design, guess):
+            new = _each_design(state, {design: {"guess": guess}} if state.may_guess else {})
     return new
 
 
@@ -126,7 +183,8 @@ def _fault(state: RunState, record: FaultRecord, stage: str) -> RunState:
     return replace(_logged(state, line), faults=faults)
 
 
-def _second(state: RunState, name: str, window: Window) -> RunState:
+def _second(state: RunState, message: Second) -> RunState:
+    name, window = message.design, message.window
     before = state.designs.get(name, DesignState(name))
     seconds = (*before.seconds, window)
     claims = tuple(follow(claim, seconds) for claim in before.claims)
@@ -135,9 +193,30 @@ def _second(state: RunState, name: str, window: Window) -> RunState:
         for now, then in zip(claims, before.claims, strict=True)
         if now.status == "broken" and then.status != "broken"
     ]
-    designs = {**state.designs, name: DesignState(name, seconds, claims)}
+    design = replace(before, seconds=seconds, claims=claims, errors=message.errors)
+    failed = (*state.failed, *message.failed)[-FAILED_KEPT:] if message.failed else state.failed
     clock_s = max(state.clock_s, float(window["t"]) + 1.0)
-    return _logged(replace(state, designs=designs, clock_s=clock_s), *lines)
+    designs = {**state.designs, name: design}
+    return _logged(replace(state, designs=designs, clock_s=clock_s, failed=failed), *lines)
+
+
+def _sampled(state: RunState, message: Sampled) -> RunState:
+    changes = {
+        name: {"watched": (*state.designs[name].watched, (message.at_s, values))}
+        for name, values in message.values.items()
+        if name in state.designs
+    }
+    return _each_design(state, changes)
+
+
+def _each_design(state: RunState, changes: Mapping[str, Mapping[str, Any]]) -> RunState:
+    """The state with these fields of these designs changed; unknown designs are left out."""
+    changed = {
+        name: replace(state.designs[name], **fields)
+        for name, fields in changes.items()
+        if name in state.designs
+    }
+    return replace(state, designs={**state.designs, **changed}) if changed else state
 
 
 def _logged(state: RunState, *lines: Line) -> RunState:

@@ -15,9 +15,9 @@ from hashlib import sha256
 from html import escape
 from importlib.resources import files
 
+from lab.page import charts, tables
+from lab.page.topology_svg import topology_svg
 from lab.record import Record
-from lab.report import charts, tables
-from lab.report.topology_svg import topology_svg
 from lab.verdict import Status
 from lab.words import (
     STATUS_GLYPH,
@@ -30,7 +30,7 @@ from lab.words import (
     verdict_line,
 )
 
-_STATIC = files("lab.report") / "static"
+_STATIC = files("lab.page") / "static"
 _UPLOT = "vendor/uplot-1.6.32"
 _REASONS = 3
 """So many reasons are shown unfolded: the designs must stay on the first screen."""
@@ -41,8 +41,8 @@ _TONES = {Status.AS_PREDICTED: "good", Status.NOT_AS_PREDICTED: "bad", Status.UN
 def page(record: Record) -> str:
     """The whole document."""
     what, numbers = record.experiment, charts.Numbers.of(record)
-    style = _asset(f"{_UPLOT}/uPlot.min.css") + _asset("report.css") + _columns(record)
-    script = _asset(f"{_UPLOT}/uPlot.iife.min.js") + "\n" + _asset("report.js")
+    style = _asset(f"{_UPLOT}/uPlot.min.css") + _asset("page.css") + _columns(record)
+    script = _asset(f"{_UPLOT}/uPlot.iife.min.js") + "\n" + _asset("charts.js")
     title = f"{STATUS_GLYPH[record.verdict.status]} {what.name}: {what.question}"
     said = escape(verdict_line(record))
     return f"""<!doctype html>
@@ -171,7 +171,7 @@ def _design(numbers: charts.Numbers, name: str) -> str:
     drawn = "".join(_chart(name, chart) for chart in charts.charts(numbers, name))
     return f"""<article class="design" aria-label="{escape(name)}">
 <div class="name"><h2>{escape(name)}</h2>{_pill(state)}</div>
-{topology_svg(record, name)}
+{topology_svg(record.experiment, record.faults, name)}
 <p class="why">{f"<b>Why</b> {_words(why)}" if why else ""}</p>
 {drawn}{tables.seconds(numbers.windows[name], name)}
 </article>
@@ -183,7 +183,7 @@ def _pill(state: State) -> str:
 
 
 def _chart(design: str, chart: charts.Chart) -> str:
-    """A place for report.js to draw in, its key, and what is to be seen in words."""
+    """A place for charts.js to draw in, its key, and what is to be seen in words."""
     keys = "".join(
         f'<span class="key {css}">{escape(label)} <output></output></span>'
         for css, label in chart.keys

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from lab.page.topology_svg import marks_of
 from lab.plan import configured
 from lab.record import Record
-from lab.report.topology_svg import marks_of
 from lab.topology import CLIENT, Topology
 from lab.verdict import Status
 from lab.words import (
@@ -96,7 +96,10 @@ def _topologies(record: Record) -> Iterable[str]:
 
 
 def _mermaid(record: Record, name: str) -> str:
-    design, marks = record.experiment.designs[name], marks_of(record, name)
+    design, marks = (
+        record.experiment.designs[name],
+        marks_of(record.experiment, record.faults, name),
+    )
     lines = ["flowchart LR", f"  {_id(CLIENT)}([clients])"]
     for service in configured(design).values():
         times = f" ×{service.replicas}" if service.replicas > 1 else ""

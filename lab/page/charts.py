@@ -1,17 +1,18 @@
-"""What the charts show, as JSON for report.js, and each chart in words for those who see none."""
+"""What the charts show, as JSON for charts.js, and each chart in words for those who see none."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from lab.checkers import Facts, WindowError, metric_per_second, per_second, span_of
-from lab.claims import LATENCY, parse_claim
+from lab.claims import LATENCY, Claim, parse_claim
+from lab.experiment import Experiment
 from lab.record import FaultRecord, Record
-from lab.units import format_count, format_duration
+from lab.units import format_count, format_duration, format_share
 from lab.words import claims_of, fault_short, moment
 
 Window = Mapping[str, Any]
@@ -58,9 +59,14 @@ def data(numbers: Numbers) -> dict[str, Any]:
     return {
         "duration": what.duration_s,
         "phases": [{"name": p.name, "from": p.start_s, "to": p.end_s} for p in what.phases],
-        "faults": [band for fault in record.faults if (band := _band(what.duration_s, fault))],
+        "faults": bands(what.duration_s, record.faults),
         "designs": {name: _design(numbers, name) for name in what.designs},
     }
+
+
+def bands(duration_s: float, faults: Iterable[FaultRecord]) -> list[dict[str, Any]]:
+    """When each fault that was injected was in force; one still in force goes on to the end."""
+    return [found for fault in faults if (found := _band(duration_s, fault))]
 
 
 def _band(duration_s: float, fault: FaultRecord) -> dict[str, Any] | None:
@@ -71,7 +77,7 @@ def _band(duration_s: float, fault: FaultRecord) -> dict[str, Any] | None:
     to_s = next((at for at in (fault.healed_s, fault.gone_s) if at is not None), duration_s)
     kind = fault.kind.replace("_", " ")
     return {
-        "text": fault_short(fault), "kind": kind, "from": _number(from_s), "to": _number(to_s)
+        "text": fault_short(fault), "kind": kind, "from": number(from_s), "to": number(to_s)
     }  # fmt: skip
 
 
@@ -79,36 +85,76 @@ def _design(numbers: Numbers, name: str) -> dict[str, Any]:
     windows = numbers.windows[name]
     columns = ("p50", "p95", "p99", "ok", "fail", "info", "in_flight")
     return {
-        **{key: [_number(window[key]) for window in windows] for key in columns},
-        "bounds": _bounds(numbers, name),
+        **{key: [number(window[key]) for window in windows] for key in columns},
+        "bounds": bounds(numbers.facts.went(name), _judged(numbers.record, name), _rate(windows)),
         "watch": [
-            [_number(value) for value in watched(numbers.facts, metric, name)]
+            [number(value) for value in watched(numbers.facts, metric, name)]
             for metric in numbers.record.experiment.watch
         ],
     }
 
 
-def _number(value: float | None) -> float | None:
+def _rate(windows: Sequence[Window]) -> float:
+    """Operations due per second, on average over what there is."""
+    return sum(window["due"] for window in windows) / len(windows) if windows else 0.0
+
+
+def number(value: float | None) -> float | None:
     """Five significant digits: more than a screen shows, and half of the page's size."""
     if value is None or not math.isfinite(value):
         return None
     return float(f"{value:.5g}")
 
 
-def _bounds(numbers: Numbers, name: str) -> list[dict[str, Any]]:
-    """The lines that a latency must stay under or over, where its claim looks."""
+def _judged(record: Record, name: str) -> list[tuple[Claim, float]]:
+    """A design's judged claims with their limits; a limit taken from elsewhere is known by now."""
+    return [
+        (parse_claim(result.claim), result.limit)
+        for result in claims_of(record, name)
+        if result.limit and result.side in ("holds", "breaks")
+    ]
+
+
+def bounds(
+    experiment: Experiment, claims: Iterable[tuple[Claim, float]], rate_per_s: float
+) -> list[dict[str, Any]]:
+    """The lines that a measure must stay under or over, on its chart, where its claim looks.
+
+    Args:
+        experiment: whose phases and watched metrics they are.
+        claims: each with its limit in the measure's unit.
+        rate_per_s: operations per second, to turn a share of them into a number of them.
+    """
     found = []
-    for result in claims_of(numbers.record, name):
-        claim = parse_claim(result.claim)
-        if claim.measure.name not in LATENCY or not result.limit or result.side == "pays":
+    for claim, limit in claims:
+        place = _place(claim, limit, experiment.watch, rate_per_s)
+        if place is None:
             continue
         try:
-            span = span_of(claim.window, numbers.facts.went(name))
+            span = span_of(claim.window, experiment)
         except WindowError:
             continue
-        text = f"{claim.measure} {claim.operator} {format_duration(result.limit)}"
-        found.append({"text": text, "value": result.limit, "from": span.start_s, "to": span.end_s})
+        chart, value, written_limit = place
+        text = f"{claim.measure} {claim.operator} {written_limit}"
+        found.append({"chart": chart, "text": text, "value": number(value),
+                      "from": span.start_s, "to": span.end_s})  # fmt: skip
     return found
+
+
+def _place(
+    claim: Claim, limit: float, watch: Sequence[str], rate_per_s: float
+) -> tuple[str, float, str] | None:
+    """On which chart a claim's limit is a line, at which value, and how it is written."""
+    measure = claim.measure
+    if measure.name in LATENCY:
+        return "latency", limit, format_duration(limit)
+    if measure.name == "in_flight":
+        return "in_flight", limit, format_count(limit)
+    if measure.name == "ok" and not measure.request:
+        return "outcomes", limit * rate_per_s, format_share(limit)
+    if measure.name in ("peak", "least", "average", "last") and measure.argument in watch:
+        return f"watch{watch.index(measure.argument)}", limit, format_count(limit)
+    return None
 
 
 def is_counter(metric: str) -> bool:
@@ -150,9 +196,9 @@ def charts(numbers: Numbers, design: str) -> list[Chart]:
         *(
             Chart(
                 "watch", metric, "per second" if is_counter(metric) else "sum of instances",
-                (("flight", "value"),), _watch_in_words(watched(facts, metric, design)), number,
+                (("flight", "value"),), _watch_in_words(watched(facts, metric, design)), index,
             )
-            for number, metric in enumerate(record.experiment.watch)
+            for index, metric in enumerate(record.experiment.watch)
         ),
     ]  # fmt: skip
 

@@ -1,6 +1,6 @@
 """One design's topology as inline SVG, the broken link or service marked.
 
-Colours come from classes of report.css, so the drawing follows the theme. Lengths are in the
+Colours come from classes of page.css, so the drawing follows the theme. Lengths are in the
 drawing's own pixels; the page scales it.
 """
 
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from html import escape
 from itertools import accumulate, pairwise
 
-from lab.experiment import Design, Load
+from lab.experiment import Design, Experiment, Load
+from lab.page.layout import Drawing, draw
 from lab.plan import configured, deploy
-from lab.record import Record
-from lab.report.layout import Drawing, draw
+from lab.record import FaultRecord
 from lab.topology import CLIENT, Link
 from lab.units import format_rate
 from lab.words import fault_at, fault_short
@@ -22,9 +22,17 @@ from lab.words import fault_at, fault_short
 _BOX_H = 38.0
 _ROW_H = 58.0
 _GAP = 36.0
+_MIN_GAP_CARRYING = 66.0
+"""Between boxes where links say what they carry: room for `195 KiB/s`."""
+
 _PAD = 10.0
 _CHARACTER = 6.8
 """Mean width of a note's character, to size gaps without measuring."""
+
+_CUTS = ("blackhole", "partition", "refuse")
+"""Kinds of faults after which a link carries nothing at all."""
+
+_NOTE_LENGTH = 24
 
 _BOLT = "M5 0 L0 8 H4 L2.5 14 L9 5.2 H5 L6.8 0 Z"
 """A lightning bolt as a path: fonts of bare machines have no such glyph."""
@@ -32,19 +40,38 @@ _BOLT = "M5 0 L0 8 H4 L2.5 14 L9 5.2 H5 L6.8 0 Z"
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What is broken in one design: texts of the faults by link and by service."""
+    """What is broken in one design: texts of the faults by link and by service.
+
+    `seen` is what was measured on a broken link, in words; `cut` are links that carry nothing.
+    """
 
     links: Mapping[Link, tuple[str, ...]]
     services: Mapping[str, tuple[str, ...]]
+    seen: Mapping[Link, str]
+    cut: frozenset[Link]
 
 
-def topology_svg(record: Record, name: str) -> str:
-    """The drawing of one design of a run."""
-    design = record.experiment.designs[name]
-    marks = marks_of(record, name)
+def topology_svg(
+    experiment: Experiment,
+    faults: Sequence[FaultRecord],
+    name: str,
+    carried: Mapping[Link, str] | None = None,
+) -> str:
+    """The drawing of one design.
+
+    Args:
+        experiment: what runs, or ran.
+        faults: what is, or was, broken.
+        name: the design.
+        carried: what each link carries now, in words, where that is known.
+    """
+    design = experiment.designs[name]
+    marks = marks_of(experiment, faults, name)
     drawing = draw(design.topology)
-    grid = _Grid.of(drawing, design, marks)
-    parts = [_link(link, grid, drawing, marks) for link in drawing.routes]
+    grid = _Grid.of(drawing, design, marks, _MIN_GAP_CARRYING if carried is not None else _GAP)
+    parts = [
+        _link(link, grid, drawing, marks, (carried or {}).get(link, "")) for link in drawing.routes
+    ]
     parts += [
         _box(service, grid.middle(place), grid.box_w, design, marks)
         for service, place in drawing.place.items()
@@ -57,20 +84,25 @@ def topology_svg(record: Record, name: str) -> str:
     )
 
 
-def marks_of(record: Record, design: str) -> Marks:
+def marks_of(experiment: Experiment, faults: Sequence[FaultRecord], design: str) -> Marks:
     """What was broken in a design.
 
     Targets are names of link ends and instances; a shared one counts for every design.
     """
-    deployment = deploy(record.experiment)
+    deployment = deploy(experiment)
     links: dict[Link, dict[str, None]] = {}
     services: dict[str, dict[str, None]] = {}
-    for fault in record.faults:
+    seen: dict[Link, str] = {}
+    cut: set[Link] = set()
+    for fault in faults:
         short = fault_short(fault)
         for target in fault.targets:
             for end in deployment.ends:
                 if end.name == target and end.design in ("", design):
                     links.setdefault(end.link, {})[short] = None
+                    seen[end.link] = fault.during
+                    if fault.kind in _CUTS:
+                        cut.add(end.link)
             for instance in deployment.instances:
                 if instance.name == target and instance.design in ("", design):
                     texts = services.setdefault(instance.service.name, {})
@@ -78,6 +110,8 @@ def marks_of(record: Record, design: str) -> Marks:
     return Marks(
         {link: tuple(texts) for link, texts in links.items()},
         {service: tuple(texts) for service, texts in services.items()},
+        seen,
+        frozenset(cut),
     )
 
 
@@ -91,17 +125,18 @@ class _Grid:
     notes: int
 
     @classmethod
-    def of(cls, drawing: Drawing, design: Design, marks: Marks) -> _Grid:
+    def of(cls, drawing: Drawing, design: Design, marks: Marks, least_gap: float) -> _Grid:
         texts = [_texts(name, design) for name in drawing.place]
         widest = max(max(len(name) * 7.6, len(what) * 6.0) for name, what in texts)
         box_w = min(132.0, max(64.0, widest + 14))
-        gaps = [_GAP] * (drawing.layers - 1)
+        gaps = [least_gap] * (drawing.layers - 1)
         for link, notes in marks.links.items():
             layers = sorted(drawing.place[end][0] for end in (link.client, link.server))
             between = range(layers[0], layers[1])
             for number in between:
-                wanted = _CHARACTER * (len(notes[0]) if len(notes) == 1 else 8) / len(between)
-                gaps[number] = max(gaps[number], min(150.0, wanted + 24))
+                said = [notes[0] if len(notes) == 1 else "8 faults", _short(marks.seen[link])]
+                wanted = _CHARACTER * max(map(len, said)) / len(between)
+                gaps[number] = max(gaps[number], min(180.0, wanted + 24))
         lefts = tuple(accumulate((box_w + gap for gap in gaps), initial=_PAD))
         return cls(lefts, box_w, drawing.rows, max(map(len, marks.services.values()), default=0))
 
@@ -118,7 +153,11 @@ class _Grid:
         return self.lefts[layer] + self.box_w / 2, row * _ROW_H + _ROW_H / 2
 
 
-def _link(link: Link, grid: _Grid, drawing: Drawing, marks: Marks) -> str:
+def _short(text: str) -> str:
+    return text if len(text) <= _NOTE_LENGTH else f"{text[: _NOTE_LENGTH - 1]}…"
+
+
+def _link(link: Link, grid: _Grid, drawing: Drawing, marks: Marks, carried: str) -> str:
     """An arrow from the client's side to the server's, curved through its bends."""
     route = drawing.routes[link]
     rightwards = route[0][0] < route[-1][0]
@@ -133,13 +172,16 @@ def _link(link: Link, grid: _Grid, drawing: Drawing, marks: Marks) -> str:
         for (ax, ay), (bx, by) in pairwise(points)
     )
     notes = marks.links.get(link, ())
-    kind = "link broken" if notes else "link"
+    kind = "link broken cut" if link in marks.cut else "link broken" if notes else "link"
     (tip_x, tip_y), back = points[-1], -7 if rightwards else 7
     tip = f"M{tip_x - back:.1f} {tip_y:.1f} l{back:.1f} -4.5 v9 Z"
     drawn = f'<path class="{kind}" d="{path}"/><path class="tip {kind}" d="{tip}"/>'
     back_too = Link(link.server, link.client, link.port)
     said_before = marks.links.get(back_too) == notes and link.client > link.server
-    return drawn + (_note(notes, points) if notes and not said_before else "")
+    if said_before:
+        return drawn
+    below = [_short(marks.seen.get(link, "")), carried]
+    return drawn + (_note(notes, points) if notes else "") + _below(below, points, bool(notes))
 
 
 def _shift(link: Link, drawing: Drawing) -> float:
@@ -159,6 +201,18 @@ def _note(notes: Sequence[str], points: Sequence[tuple[float, float]]) -> str:
         f'<circle class="bolt-ground" cx="{x:.1f}" cy="{y:.1f}" r="10"/>'
         f'<path class="bolt" transform="translate({x - 4.5:.1f} {y - 7:.1f})" d="{_BOLT}"/>'
         f'<text class="note" x="{x:.1f}" y="{min(ay, by, y - 4) - 9:.1f}">{escape(text)}</text>'
+    )
+
+
+def _below(lines: Sequence[str], points: Sequence[tuple[float, float]], broken: bool) -> str:  # noqa: FBT001
+    """What is measured on a link, under its middle: below the bolt where there is one."""
+    middle = len(points) // 2
+    (ax, ay), (bx, by) = points[middle - 1], points[middle]
+    x, y = (ax + bx) / 2, max(ay, by, (ay + by) / 2 + (10 if broken else 0)) + 12
+    said = [line for line in lines if line]
+    return "".join(
+        f'<text class="carried" x="{x:.1f}" y="{y + 11 * number:.1f}">{escape(line)}</text>'
+        for number, line in enumerate(said)
     )
 
 

@@ -1,0 +1,1 @@
+"""What live page, replay and `report.html` are made of: drawings, charts, tables, assets."""
