@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -49,7 +49,7 @@ class Chart:
     title: str
     unit: str
     keys: tuple[tuple[str, str], ...]
-    words: str
+    words: str = ""
     watch: int = 0
 
 
@@ -57,6 +57,7 @@ def data(numbers: Numbers) -> dict[str, Any]:
     """Everything the page draws; times in run seconds, latencies in seconds."""
     record, what = numbers.record, numbers.record.experiment
     return {
+        "finished": True,
         "duration": what.duration_s,
         "phases": [{"name": p.name, "from": p.start_s, "to": p.end_s} for p in what.phases],
         "faults": bands(what.duration_s, record.faults),
@@ -77,7 +78,8 @@ def _band(duration_s: float, fault: FaultRecord) -> dict[str, Any] | None:
     to_s = next((at for at in (fault.healed_s, fault.gone_s) if at is not None), duration_s)
     kind = fault.kind.replace("_", " ")
     return {
-        "text": fault_short(fault), "kind": kind, "from": number(from_s), "to": number(to_s)
+        "name": fault.name, "text": fault_short(fault), "kind": kind,
+        "from": number(from_s), "to": number(to_s),
     }  # fmt: skip
 
 
@@ -174,39 +176,49 @@ def watched(facts: Facts, metric: str, design: str) -> list[float | None]:
     return steps
 
 
-def charts(numbers: Numbers, design: str) -> list[Chart]:
-    """The charts of one design, top to bottom; every design has the same ones."""
-    record, windows, facts = numbers.record, numbers.windows[design], numbers.facts
+def plain(experiment: Experiment) -> list[Chart]:
+    """The charts of every design, top to bottom, without words."""
     return [
+        Chart("latency", "latency", "log scale", (("p50", "p50"), ("p95", "p95"), ("p99", "p99"))),
         Chart(
-            "latency", "latency", "log scale",
-            (("p50", "p50"), ("p95", "p95"), ("p99", "p99")),
-            _in_words(record, windows, "p99", "p99 at most", format_duration),
-        ),
-        Chart(
-            "outcomes", "requests per second", "by when they were due",
+            "outcomes", "requests per second", "by how they came out",
             (("ok", "ok"), ("fail", "failed"), ("info", "unknown")),
-            _failures_in_words(record, windows),
         ),
-        Chart(
-            "in_flight", "open requests", "most at once",
-            (("flight", "open"),),
-            _in_words(record, windows, "in_flight", "at most", format_count),
-        ),
+        Chart("in_flight", "open requests", "most at once", (("flight", "open"),)),
         *(
             Chart(
                 "watch", metric, "per second" if is_counter(metric) else "sum of instances",
-                (("flight", "value"),), _watch_in_words(watched(facts, metric, design)), index,
+                (("flight", "value"),), watch=index,
             )
-            for index, metric in enumerate(record.experiment.watch)
+            for index, metric in enumerate(experiment.watch)
         ),
     ]  # fmt: skip
 
 
-def _in_words(record: Record, windows: Sequence[Window], key: str, what: str, form: Any) -> str:
+def charts(numbers: Numbers, design: str) -> list[Chart]:
+    """The charts of one design of a finished run, with what is to be seen in words."""
+    what, windows, facts = numbers.record.experiment, numbers.windows[design], numbers.facts
+    said = [
+        _in_words(what, windows, "p99", "p99 at most", format_duration),
+        _failures_in_words(what, windows),
+        _in_words(what, windows, "in_flight", "at most", format_count),
+        *(_watch_in_words(watched(facts, metric, design)) for metric in what.watch),
+    ]
+    return [replace(chart, words=text) for chart, text in zip(plain(what), said, strict=True)]
+
+
+def in_words(experiment: Experiment, windows: Sequence[Window]) -> str:
+    """What the charts of a design show so far, for those who see none."""
+    latency = _in_words(experiment, windows, "p99", "p99 at most", format_duration)
+    return f"{latency} {_failures_in_words(experiment, windows)}"
+
+
+def _in_words(
+    experiment: Experiment, windows: Sequence[Window], key: str, what: str, form: Any
+) -> str:
     """`p99 at most 16 ms in baseline (T+2 s), 5 s in fault (T+14 s)`, for any column."""
     said = []
-    for phase in record.experiment.phases:
+    for phase in experiment.phases:
         inside = [
             w for w in windows if phase.start_s <= w["t"] < phase.end_s and w[key] is not None
         ]
@@ -216,9 +228,9 @@ def _in_words(record: Record, windows: Sequence[Window], key: str, what: str, fo
     return f"{what} {', '.join(said)}." if said else "no data."
 
 
-def _failures_in_words(record: Record, windows: Sequence[Window]) -> str:
+def _failures_in_words(experiment: Experiment, windows: Sequence[Window]) -> str:
     said = []
-    for phase in record.experiment.phases:
+    for phase in experiment.phases:
         inside = [w for w in windows if phase.start_s <= w["t"] < phase.end_s]
         bad = sum(window["fail"] for window in inside), sum(window["info"] for window in inside)
         due = sum(window["due"] for window in inside)

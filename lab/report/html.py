@@ -7,22 +7,19 @@ home.
 
 from __future__ import annotations
 
-import json
-import re
 from base64 import b64encode
-from functools import cache
 from hashlib import sha256
 from html import escape
-from importlib.resources import files
 
-from lab.page import charts, tables
+from lab.page import cards, charts, tables
+from lab.page.assets import SCRIPTS, UPLOT, asset, json_for_html
 from lab.page.topology_svg import topology_svg
 from lab.record import Record
 from lab.verdict import Status
 from lab.words import (
     STATUS_GLYPH,
     STATUS_WORDS,
-    State,
+    Tone,
     design_state,
     price_of_better,
     remedy,
@@ -30,21 +27,24 @@ from lab.words import (
     verdict_line,
 )
 
-_STATIC = files("lab.page") / "static"
-_UPLOT = "vendor/uplot-1.6.32"
 _REASONS = 3
 """So many reasons are shown unfolded: the designs must stay on the first screen."""
 
-_TONES = {Status.AS_PREDICTED: "good", Status.NOT_AS_PREDICTED: "bad", Status.UNKNOWN: "unknown"}
+_TONES: dict[Status, Tone] = {
+    Status.AS_PREDICTED: "good",
+    Status.NOT_AS_PREDICTED: "bad",
+    Status.UNKNOWN: "unknown",
+}
 
 
 def page(record: Record) -> str:
     """The whole document."""
     what, numbers = record.experiment, charts.Numbers.of(record)
-    style = _asset(f"{_UPLOT}/uPlot.min.css") + _asset("page.css") + _columns(record)
-    script = _asset(f"{_UPLOT}/uPlot.iife.min.js") + "\n" + _asset("charts.js")
+    style = asset(f"{UPLOT}/uPlot.min.css") + asset("page.css")
+    script = "\n".join(asset(name) for name in SCRIPTS)
     title = f"{STATUS_GLYPH[record.verdict.status]} {what.name}: {what.question}"
     said = escape(verdict_line(record))
+    all_cards = [_card(numbers, index, name) for index, name in enumerate(what.designs)]
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -60,23 +60,16 @@ def page(record: Record) -> str:
 </head>
 <body>
 {_header(record)}
-<main>
-<div class="{_grid(record)}">
-{"".join(_design(numbers, name) for name in what.designs)}
-</div>
-{_sections(record)}
+<main id="main">
+{cards.grid(all_cards, len(all_cards[0].charts))}
+{sections(record)}
 </main>
-<script type="application/json" id="data">{_json(charts.data(numbers))}</script>
+{cards.keys_help(cards.KEYS)}
+<script type="application/json" id="data">{json_for_html(charts.data(numbers))}</script>
 <script>{script}</script>
 </body>
 </html>
 """
-
-
-@cache
-def _asset(path: str) -> str:
-    """A text file of the package; a `</script` in a string must not end the element."""
-    return (_STATIC / path).read_text(encoding="utf-8").replace("</script", "<\\/script")
 
 
 def _policy(script: str, style: str) -> str:
@@ -87,39 +80,33 @@ def _policy(script: str, style: str) -> str:
     )
 
 
-def _json(body: object) -> str:
-    """JSON that cannot close its script element."""
-    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-
-
-def _grid(record: Record) -> str:
-    """Narrow columns keep each chart's key on a line of its own, so that nothing jumps."""
-    return "designs many" if len(record.experiment.designs) > 2 else "designs"
-
-
-def _columns(record: Record) -> str:
-    """Number of columns, and of rows that the designs' cards share so that charts line up."""
-    designs = len(record.experiment.designs)
-    rows = 7 + len(record.experiment.watch)
-    return f":root{{--designs:{designs}}}.design{{grid-row:span {rows}}}"
-
-
 def _header(record: Record) -> str:
-    what, status = record.experiment, record.verdict.status
-    facts = [what.name, f"phase: {what.phase}", record.engine, f"seed {record.seed}"]
-    facts += [f"run {record.run_id}", f"{what.duration_s:g} s of load"]
-    if record.interrupted:
-        facts.append(f"interrupted: {record.interrupted}")
-    spans = "".join(f"<span>{escape(fact)}</span>" for fact in facts)
+    what = record.experiment
+    spans = "".join(f"<span>{escape(fact)}</span>" for fact in facts(record))
     return f"""<header>
 <div class="bar"><p class="facts">{spans}</p>
-<button type="button" id="theme" hidden>Dark</button></div>
+{cards.tools()}</div>
 <h1>{escape(what.question)}</h1>
-<p class="verdict {_TONES[status]}"><strong>{STATUS_GLYPH[status]} {STATUS_WORDS[status]}</strong>
-<span>{_words(_after_colon(record))}</span> <span>{escape(_score(record))}</span></p>
-{_reasons(record)}{_left_behind(record)}
+{cards.timeline(what, f"{what.duration_s:g} s of load")}
+{headline(record)}
+{alarm(record)}
 </header>"""
+
+
+def facts(record: Record) -> list[str]:
+    """What ran, in a few words each."""
+    what = record.experiment
+    said = [what.name, f"phase: {what.phase}", record.engine, f"seed {record.seed}"]
+    said.append(f"run {record.run_id}")
+    return [*said, f"interrupted: {record.interrupted}"] if record.interrupted else said
+
+
+def headline(record: Record) -> str:
+    """The verdict and its reasons."""
+    status = record.verdict.status
+    bold = f"{STATUS_GLYPH[status]} {STATUS_WORDS[status]}"
+    rest = f"{_after_colon(record)} {_score(record)}".strip()
+    return cards.verdict(_TONES[status], bold, rest) + _reasons(record)
 
 
 def _after_colon(record: Record) -> str:
@@ -135,23 +122,18 @@ def _score(record: Record) -> str:
     return f"{right} of {len(claims)} claims came out as predicted."
 
 
-def _words(text: str) -> str:
-    """Escaped, with no line break between a number and its unit."""
-    return re.sub(r"(\d) (%|(?:us|ms|s|[KMG]iB|B)\b)", "\\1\u00a0\\2", escape(text))
-
-
 def _reasons(record: Record) -> str:
     """Everything that is wrong with it; the verdict's sentence has the first of an unknown one."""
     reasons = record.verdict.reasons
     if record.verdict.status is Status.UNKNOWN:
         reasons = reasons[1:]
-    items = [f"<li>{_words(reason)}</li>" for reason in reasons]
+    items = [f"<li>{cards.words(reason)}</li>" for reason in reasons]
     shown, folded = "".join(items[:_REASONS]), "".join(items[_REASONS:])
     more = f"<details><summary>{len(items) - _REASONS} more</summary><ul>{folded}</ul></details>"
     return f'<div class="reasons"><ul>{shown}</ul>{more if folded else ""}</div>' if items else ""
 
 
-def _left_behind(record: Record) -> str:
+def alarm(record: Record) -> str:
     """Full width and loud: something of the run may still be broken."""
     if not (record.residue or remedy(record)):
         return ""
@@ -163,44 +145,24 @@ def _left_behind(record: Record) -> str:
     return f'<div class="alarm">{head}<ul>{items}</ul>{command}</div>'
 
 
-def _design(numbers: charts.Numbers, name: str) -> str:
-    """One column: state, topology, why, charts."""
+def _card(numbers: charts.Numbers, index: int, name: str) -> cards.Card:
+    return cards.Card(index, name, name, charts.charts(numbers, name), settled(numbers, name))
+
+
+def settled(numbers: charts.Numbers, name: str) -> dict[str, str]:
+    """One design's parts once its run is judged, for the slots of its card."""
     record = numbers.record
     state = design_state(record, name)
-    why = record.whys.get(name, "")
-    drawn = "".join(_chart(name, chart) for chart in charts.charts(numbers, name))
-    return f"""<article class="design" aria-label="{escape(name)}">
-<div class="name"><h2>{escape(name)}</h2>{_pill(state)}</div>
-{topology_svg(record.experiment, record.faults, name)}
-<p class="why">{f"<b>Why</b> {_words(why)}" if why else ""}</p>
-{drawn}{tables.seconds(numbers.windows[name], name)}
-</article>
-"""
+    return {
+        "pill": cards.pill(state.tone, str(state)),
+        "drawing": topology_svg(record.experiment, record.faults, name),
+        "why": cards.why(record.whys.get(name, "")),
+        "table": tables.seconds(numbers.windows[name], name),
+    }
 
 
-def _pill(state: State) -> str:
-    return f'<p class="pill {state.tone}">{escape(str(state))}</p>'
-
-
-def _chart(design: str, chart: charts.Chart) -> str:
-    """A place for charts.js to draw in, its key, and what is to be seen in words."""
-    keys = "".join(
-        f'<span class="key {css}">{escape(label)} <output></output></span>'
-        for css, label in chart.keys
-    )
-    label = escape(f"{design}: {chart.title}. {chart.words}")
-    bounds = f' data-watch="{chart.watch}"' if chart.kind == "watch" else ""
-    return f"""<figure class="chart {chart.kind}">
-<figcaption><b>{escape(chart.title)}</b> <small>{escape(chart.unit)}</small>
-<span class="keys">{keys}</span></figcaption>
-<div class="plot" tabindex="0" role="img" aria-label="{label}" data-kind="{chart.kind}"
- data-design="{escape(design)}"{bounds}></div>
-<noscript><p>{escape(chart.words)}</p></noscript>
-</figure>
-"""
-
-
-def _sections(record: Record) -> str:
+def sections(record: Record) -> str:
+    """Everything below the designs: tables, lesson, sources, facts."""
     what = record.experiment
     better = price_of_better(record)
     sections = {

@@ -1,14 +1,19 @@
-/* Draws the charts of report.html from the JSON beside it. Without it the page still has its
-   verdict, drawings and tables. Times are run seconds; a value of second s is drawn at s + 0.5. */
+/* The charts of the live page and of report.html: one board of uPlot charts over one set of data.
+   Times are run seconds; a value of second s is drawn at s + 0.5. `until` cuts everything off that
+   lies after a moment, so that a replay shows only what was known then. */
 "use strict";
 
-(() => {
-  const run = JSON.parse(document.getElementById("data").textContent);
-  const places = [...document.querySelectorAll(".plot")];
-  const seconds = run.designs[Object.keys(run.designs)[0]].ok.map((_, second) => second + 0.5);
+const Lab = {};
+
+Lab.board = (places) => {
   const sync = uPlot.sync("run");
   const bolt = new Path2D("M5 0 L0 8 H4 L2.5 14 L9 5.2 H5 L6.8 0 Z");
+  let run = null;
+  let seconds = [];
+  let until = Infinity;
   let charts = [];
+  let range = [0.001, 1];
+  let listener = () => {};
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`);
 
@@ -23,22 +28,42 @@
     return String(Number(value.toFixed(Math.abs(value) < 10 ? 2 : 1)));
   }
 
-  /* Every design gets the range that the most extreme one needs: what looks equal is equal. */
-  function everywhere(column) {
-    return Object.values(run.designs).flatMap(column).filter((value) => value !== null);
+  /* As long as the run, with gaps where nothing is known (yet, or at the moment shown). */
+  function whole(values) {
+    return seconds.map((middle, i) => (middle < until && values && values[i] != null ? values[i] : null));
   }
 
-  function upTo(column) {
-    return [0, (Math.max(0, ...everywhere(column)) || 1) * 1.25];
+  /* Every design gets the range that the most extreme one needs: what looks equal is equal. */
+  function most(column) {
+    let top = 0;
+    for (const design of Object.values(run.designs)) {
+      for (const value of column(design) ?? []) if (value > top) top = value;
+    }
+    return top;
+  }
+
+  function limits(design, chart) {
+    return design.bounds.filter((bound) => bound.chart === chart);
+  }
+
+  function upTo(column, chart) {
+    const limit = most((design) => limits(design, chart).map((bound) => bound.value));
+    return [0, (Math.max(most(column), limit) || 1) * 1.25];
   }
 
   function latencyRange() {
-    const bounds = everywhere((design) => design.bounds.map((bound) => bound.value));
-    const known = [...everywhere((d) => d.p50), ...everywhere((d) => d.p99), ...bounds];
-    const positive = known.filter((value) => value > 0);
-    if (!positive.length) return [0.001, 1];
-    const low = 10 ** Math.floor(Math.log10(Math.min(...positive)));
-    return [low, Math.max(Math.max(...positive) * 4, low * 10)];
+    let [low, high] = [Infinity, 0];
+    const see = (value) => {
+      if (value > 0) [low, high] = [Math.min(low, value), Math.max(high, value)];
+    };
+    for (const design of Object.values(run.designs)) {
+      design.p50.forEach(see);
+      design.p99.forEach(see);
+      limits(design, "latency").forEach((bound) => see(bound.value));
+    }
+    if (!high) return [0.001, 1];
+    low = 10 ** Math.floor(Math.log10(low));
+    return [low, Math.max(high * 4, low * 10)];
   }
 
   function decades([low, high]) {
@@ -80,6 +105,15 @@
     ctx.beginPath();
     ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
     ctx.clip();
+    for (const fault of run.planned ?? []) {
+      if (run.faults.some((other) => other.name === fault.name)) continue;
+      ctx.strokeStyle = colour("edge");
+      ctx.lineWidth = devicePixelRatio;
+      ctx.setLineDash([4 * devicePixelRatio, 4 * devicePixelRatio]);
+      const left = u.valToPos(fault.from, "x", true);
+      ctx.strokeRect(left, bbox.top, u.valToPos(fault.to, "x", true) - left, bbox.height);
+    }
+    ctx.setLineDash([]);
     for (const fault of run.faults) {
       const left = u.valToPos(fault.from, "x", true);
       const width = Math.max(2 * devicePixelRatio, u.valToPos(fault.to, "x", true) - left);
@@ -173,27 +207,27 @@
     ctx.restore();
   }
 
-  function bounds(u, design) {
+  function bounds(u, design, name, write) {
     const { ctx, bbox } = u;
     const px = devicePixelRatio;
     ctx.save();
     ctx.strokeStyle = ctx.fillStyle = colour("ink");
     ctx.lineWidth = 1.5 * px;
     ctx.font = `600 ${11 * px}px system-ui, sans-serif`;
-    ctx.textAlign = "right";
-    for (const bound of design.bounds) {
+    for (const bound of limits(design, name)) {
       const y = u.valToPos(bound.value, "y", true);
       const left = u.valToPos(bound.from, "x", true);
       ctx.setLineDash([6 * px, 4 * px]);
       line(ctx, left, y, u.valToPos(bound.to, "x", true) - left, 0);
       ctx.setLineDash([]);
-      const room = u.valToPos(bound.to, "x", true) > bbox.left + bbox.width * 0.4;
+      const right = u.valToPos(bound.to, "x", true);
+      const room = right > bbox.left + bbox.width * 0.4;
       ctx.textAlign = room ? "right" : "left";
       ctx.lineJoin = "round";
       ctx.save();
       ctx.strokeStyle = colour("card");
       ctx.lineWidth = 3 * px;
-      const x = room ? u.valToPos(bound.to, "x", true) - 3 * px : left + 3 * px;
+      const x = room ? right - 3 * px : left + 3 * px;
       ctx.strokeText(bound.text, x, y - 5 * px);
       ctx.restore();
       ctx.fillText(bound.text, x, y - 5 * px);
@@ -211,39 +245,36 @@
     fill: (u) => (kind ? pattern(u, colour(name), kind) : colour(name)),
   });
 
+  const stacked = (...columns) =>
+    columns[0].map((value, i) => (value === null ? null : columns.reduce((sum, c) => sum + c[i], 0)));
+
+  const single = (column, chart) => ({
+    data: (design) => [whole(column(design))],
+    series: [stroke("flight", 2)], scale: { range: () => upTo(column, chart) }, write: three, name: chart,
+  });
+
   /* What each kind of chart shows: aligned data, series, range of y, and how a value is written. */
   const kinds = {
-    latency(design) {
-      const range = latencyRange();
-      return {
-        data: [design.p50, design.p95, design.p99],
-        series: [stroke("p50", 1.5), stroke("p95", 1.5, [5, 4]), stroke("p99", 2.5)],
-        scale: { distr: 3, range }, splits: () => decades(range), write: duration,
-      };
-    },
-    outcomes(design) {
-      const stack = (...columns) => seconds.map((_, i) => columns.reduce((sum, c) => sum + c[i], 0));
-      const { ok, fail, info } = design;
-      return {
-        data: [stack(ok, fail, info), stack(ok, fail), ok],
-        series: [bars("info", "dots"), bars("fail", "hatch"), bars("ok")],
-        scale: { range: upTo((d) => d.ok.map((_, i) => d.ok[i] + d.fail[i] + d.info[i])) },
-        write: three, shown: [ok, fail, info],
-      };
-    },
-    in_flight: (design) => ({
-      data: [design.in_flight], series: [stroke("flight", 2)],
-      scale: { range: upTo((d) => d.in_flight) }, write: three,
+    latency: () => ({
+      data: (design) => [whole(design.p50), whole(design.p95), whole(design.p99)],
+      series: [stroke("p50", 1.5), stroke("p95", 1.5, [5, 4]), stroke("p99", 2.5)],
+      scale: { distr: 3, range: () => range }, splits: () => decades(range), write: duration, name: "latency",
     }),
-    watch(design, number) {
-      return {
-        data: [design.watch[number]], series: [stroke("flight", 2)],
-        scale: { range: upTo((d) => d.watch[number]) }, write: three,
-      };
-    },
+    outcomes: () => ({
+      data: (design) => {
+        const [ok, fail, info] = [whole(design.ok), whole(design.fail), whole(design.info)];
+        return [stacked(ok, fail, info), stacked(ok, fail), ok];
+      },
+      series: [bars("info", "dots"), bars("fail", "hatch"), bars("ok")],
+      scale: { range: () => upTo((d) => d.ok.map((_, i) => d.ok[i] + d.fail[i] + d.info[i]), "outcomes") },
+      write: three, name: "outcomes", shown: ([all, good, ok], at) =>
+        (ok[at] === null ? [null, null, null] : [ok[at], good[at] - ok[at], all[at] - good[at]]),
+    }),
+    in_flight: () => single((design) => design.in_flight, "in_flight"),
+    watch: (number) => single((design) => design.watch[number], `watch${number}`),
   };
 
-  function axes(kind, chart) {
+  function axes(chart) {
     const font = "11px system-ui, sans-serif";
     const common = { stroke: () => colour("muted"), grid: { stroke: () => colour("grid"), width: 1 }, font };
     return [
@@ -256,86 +287,99 @@
     ];
   }
 
+  /* Figures say the values under the crosshair; while the run goes on, without one, the latest. */
+  function readout(place, chart, u) {
+    const { unit, outputs, words } = place.lab;
+    const at = u.cursor.idx ?? (run.finished && until === Infinity ? null : last(u.data[1]));
+    unit.textContent = at === null || at < 0 ? words : `T+${at} s`;
+    const values = at === null || at < 0 ? [] : chart.shown
+      ? chart.shown(u.data.slice(1), at) : u.data.slice(1).map((column) => column[at]);
+    outputs.forEach((output, i) => {
+      output.textContent = values[i] == null ? "" : chart.write(values[i]);
+    });
+  }
+
+  function last(column) {
+    for (let i = column.length - 1; i >= 0; i -= 1) if (column[i] !== null) return i;
+    return -1;
+  }
+
   function draw(place) {
     const { kind, design: name, watch } = place.dataset;
-    const design = run.designs[name];
-    const chart = kinds[kind](design, Number(watch));
+    const chart = kinds[kind](Number(watch));
     const figure = place.closest("figure");
     const unit = figure.querySelector("small");
-    const outputs = [...figure.querySelectorAll("output")];
-    const words = unit.dataset.words ?? (unit.dataset.words = unit.textContent);
-    const readout = (u) => {
-      const at = u.cursor.idx;
-      unit.textContent = at == null ? words : `T+${at} s`;
-      outputs.forEach((output, i) => {
-        const value = at == null ? null : (chart.shown ?? chart.data)[i][at];
-        output.textContent = value == null ? "" : chart.write(value);
-      });
-    };
-    return new uPlot({
+    place.lab ??= { unit, outputs: [...figure.querySelectorAll("output")], words: unit.textContent };
+    const u = new uPlot({
       width: place.clientWidth, height: place.clientHeight, padding: [kind === "latency" ? 16 : 6, 16, 0, 0],
       legend: { show: false },
       cursor: { sync: { key: sync.key }, y: false, drag: { x: false, y: false }, points: { size: 6 } },
-      scales: { x: { time: false, range: [0, run.duration] }, y: chart.scale },
-      axes: axes(kind, chart), series: [{}, ...chart.series],
+      scales: { x: { time: false, range: () => [0, run.duration] }, y: chart.scale },
+      axes: axes(chart), series: [{}, ...chart.series],
       hooks: {
         drawClear: [bands],
-        draw: [(u) => { if (kind === "latency") bounds(u, design); labels(u, kind === "latency"); }],
-        setCursor: [readout],
+        draw: [(u_) => { bounds(u_, run.designs[name], chart.name); labels(u_, kind === "latency"); }],
+        setCursor: [(u_) => readout(place, chart, u_)],
       },
-    }, [seconds, ...chart.data], place);
-  }
-
-  function drawAll() {
-    charts.forEach((chart) => chart.destroy());
-    charts = places.map(draw);
-  }
-
-  function moveTo(second) {
-    const at = Math.min(seconds.length - 1, Math.max(0, second));
-    charts.forEach((u) => u.setCursor({ left: u.valToPos(seconds[at], "x"), top: 10 }));
-  }
-
-  /* Arrow keys move the crosshair of all charts; Home and End jump, F goes to the next fault. */
-  function keys(event) {
-    const at = charts[0]?.cursor.idx ?? -1;
-    const next = run.faults.map((f) => Math.floor(f.from)).find((second) => second > at);
-    const targets = {
-      ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: seconds.length - 1,
-      f: next ?? Math.floor(run.faults[0]?.from ?? 0),
+    }, [seconds, ...chart.data(run.designs[name])], place);
+    u.lab = {
+      refresh() {
+        u.setData([seconds, ...chart.data(run.designs[name])]);
+        readout(place, chart, u);
+      },
     };
-    if (!(event.key in targets) || event.ctrlKey || event.metaKey || event.altKey) return;
-    event.preventDefault();
-    moveTo(targets[event.key]);
+    readout(place, chart, u);
+    return u;
   }
 
-  function theme() {
-    const button = document.getElementById("theme");
-    const dark = matchMedia("(prefers-color-scheme: dark)");
-    const root = document.documentElement;
-    const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : dark.matches);
-    const show = () => { button.textContent = isDark() ? "Light theme" : "Dark theme"; drawAll(); };
-    button.hidden = false;
-    button.addEventListener("click", () => {
-      root.dataset.theme = isDark() ? "light" : "dark";
-      show();
-    });
-    dark.addEventListener("change", show);
-    let chosen;
-    addEventListener("beforeprint", () => { chosen = root.dataset.theme; root.dataset.theme = "light"; show(); });
-    addEventListener("afterprint", () => {
-      if (chosen) root.dataset.theme = chosen; else delete root.dataset.theme;
-      show();
-    });
-    show();
+  function prepare() {
+    const length = Math.ceil(run.duration);
+    if (seconds.length !== length) seconds = Array.from({ length }, (_, i) => i + 0.5);
+    range = latencyRange();
   }
 
-  theme();
-  places.forEach((place) => place.addEventListener("keydown", keys));
   new ResizeObserver(() => {
     charts.forEach((chart, i) => {
       const { clientWidth: width, clientHeight: height } = places[i];
       if (width && (width !== chart.width || height !== chart.height)) chart.setSize({ width, height });
     });
   }).observe(document.querySelector(".designs"));
-})();
+
+  const board = {
+    /* Draw everything anew: other data of another shape, or another theme. */
+    show(data, moment = Infinity) {
+      run = data;
+      until = moment;
+      prepare();
+      charts.forEach((chart) => chart.destroy());
+      charts = places.map(draw);
+    },
+    /* Draw what was added to the data, or another moment of it. */
+    update(moment = Infinity) {
+      until = moment;
+      prepare();
+      charts.forEach((chart) => chart.lab.refresh());
+    },
+    redraw() {
+      if (run) board.show(run, until);
+    },
+    get at() {
+      return charts[0]?.cursor.idx ?? -1;
+    },
+    get length() {
+      return seconds.length;
+    },
+    moveTo(second) {
+      const at = Math.min(seconds.length - 1, Math.max(0, second));
+      charts.forEach((u) => u.setCursor({ left: u.valToPos(seconds[at], "x"), top: 10 }));
+      listener(at);
+    },
+    clear() {
+      charts.forEach((u) => u.setCursor({ left: -10, top: -10 }));
+    },
+    onMove(heard) {
+      listener = heard;
+    },
+  };
+  return board;
+};
