@@ -19,20 +19,22 @@ import math
 import secrets
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from lab.checkers import per_second
 from lab.errors import EngineError, ExitCode, UsageError
 from lab.experiment import Experiment
 from lab.history import History, dump_lines, load_lines
+from lab.messages import Message, PhaseStarted
 from lab.record import Cost, FaultRecord, Lag, Record
-from lab.stream import experiment_of, plan_body
+from lab.stream import dump, experiment_of, parse, plan_body
 from lab.verdict import ClaimResult, Guard, Status, Verdict
 
 SCHEMA_VERSION = 1
+MESSAGES = "messages.jsonl"
 
 
 def new_run(root: Path, experiment: str) -> tuple[str, Path]:
@@ -87,6 +89,56 @@ def load(folder: Path) -> Record:
     if result["schema_version"] != SCHEMA_VERSION:
         raise UsageError(f"{folder} was written by another version of the lab")
     return _record(result, experiment_of(plan), history)
+
+
+def load_messages(folder: Path, record: Record) -> Iterator[Message]:
+    """What the run said while it went; the record is that of its last message.
+
+    Raises:
+        FileNotFoundError: it was made by a version that did not keep its messages.
+        ValueError: a line is none of ours.
+    """
+    with (folder / MESSAGES).open(encoding="utf-8") as lines:
+        for line in lines:
+            if line.endswith("\n"):  # a run that was killed may leave a broken last line
+                yield parse(line, lambda: record)
+
+
+class MessageLog:
+    """Writes a run's messages into its folder while it goes, from the first phase on.
+
+    Before that there is nothing to replay, and a folder without a run is to stay empty. A full
+    disk ends the writing and sets `trouble`, never the run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._waiting: list[str] = []
+        self._file: TextIO | None = None
+        self.trouble = ""
+
+    def write(self, message: Message) -> None:
+        """Add one message."""
+        if self.trouble:
+            return
+        self._waiting.append(dump(message) + "\n")
+        try:
+            if self._file is None and isinstance(message, PhaseStarted):
+                self._file = (self._folder / MESSAGES).open("w", encoding="utf-8")
+            if self._file is not None:
+                self._file.writelines(self._waiting)
+                self._file.flush()
+                self._waiting.clear()
+        except OSError as error:
+            self.trouble = f"no replay of this run: {error.strerror}"
+            self.close()
+
+    def close(self) -> None:
+        """Nothing more will come."""
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.close()
+            self._file = None
 
 
 def find_run(root: Path, which: str) -> Path:

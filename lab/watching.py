@@ -110,7 +110,8 @@ async def _explained(state: Gathered, session: LoadSession, samples: Mapping[Sam
     while True:
         begun_s = time.monotonic()
         history = History(ops=list(session.ops), samples=list(samples))
-        whys = await asyncio.to_thread(explain, Facts(state.experiment, history))
+        facts = Facts(state.experiment, history, faults=tuple(state.faults.values()))
+        whys = await asyncio.to_thread(explain, facts)
         known = {name: text for name, text in whys.items() if UNMEASURED not in text}
         state.emit(Explained(round(state.clock.now(), 2), known))
         took_s = time.monotonic() - begun_s

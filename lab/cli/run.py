@@ -6,12 +6,15 @@ import asyncio
 import os
 import signal
 import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lab import report, store
+from lab.cli.audience import Audience, show_page, wants_page
 from lab.cli.project import EngineOption, GrafanaOption, RunsOption, choose_engine, experiment_named
 from lab.engines import Engine, Wanted
 from lab.errors import ExitCode, LabError
@@ -20,6 +23,7 @@ from lab.live.terminal import Terminal
 from lab.messages import Message, PhaseStarted
 from lab.record import Record
 from lab.run import run
+from lab.web import PageServer
 
 DEFAULT_EXPERIMENT = "reddit-hug"
 
@@ -39,14 +43,21 @@ def run_command(
     ] = 0,
     *,
     grafana: GrafanaOption = False,
+    page: Annotated[
+        bool | None,
+        typer.Option("--page/--no-page", help="Serve the live page; default: for a person."),
+    ] = None,
+    browse: Annotated[bool, typer.Option("--open", help="Open the live page.")] = False,
+    port: Annotated[int, typer.Option(help="Port of the live page; 0: a free one.")] = 0,
     json_output: Annotated[bool, typer.Option("--json", help="Print result.json.")] = False,
 ) -> None:
     """Run an experiment; the exit code says how it ended (docs/results.md)."""
     experiment = experiment_named(name, seed)
     chosen, reason = choose_engine(engine)
     for attempt in range(retry_unknown + 1):
+        watch = Watch(progress, page or browse or wants_page(page), browse and not attempt, port)
         code = _once(
-            experiment, chosen, reason, runs, progress, grafana=grafana, json_output=json_output
+            experiment, chosen, reason, runs, watch, grafana=grafana, json_output=json_output
         )
         if code is not ExitCode.UNKNOWN or attempt == retry_unknown:
             break
@@ -59,16 +70,19 @@ def _once(
     engine: Engine,
     reason: str,
     runs: Path,
-    progress: str,
+    watch: Watch,
     *,
     grafana: bool,
     json_output: bool,
 ) -> ExitCode:
     """One run; returns its exit code."""
     run_id, folder = store.new_run(runs, experiment.name)
-    with Terminal("none" if json_output and progress == "auto" else progress) as terminal:
-        wanted = Wanted(run_id, folder, grafana=grafana)
-        record = asyncio.run(_interruptible(experiment, engine, reason, wanted, terminal))
+    wanted = Wanted(run_id, folder, grafana=grafana)
+    mode = "none" if json_output and watch.progress == "auto" else watch.progress
+    with ExitStack() as stack:
+        terminal = stack.enter_context(Terminal(mode))
+        audience = _audience(stack, terminal, runs, folder, watch)
+        record = asyncio.run(_interruptible(experiment, engine, reason, wanted, terminal, audience))
         if record is None:
             folder_is_empty = not any(folder.iterdir())
             if folder_is_empty:
@@ -84,8 +98,35 @@ def _once(
     return record.exit_code
 
 
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How a run is to be shown: progress on the terminal, a page, a browser opened on it."""
+
+    progress: str
+    page: bool
+    browse: bool
+    port: int
+
+
+def _audience(
+    stack: ExitStack, terminal: Terminal, runs: Path, folder: Path, watch: Watch
+) -> Audience:
+    """Those who are told: with the live page where it is wanted and can be had."""
+    audience = Audience(terminal, folder)
+    if watch.page:
+        server = PageServer(runs, watch.port, live=True, guesses=audience.guess)
+        if show_page(stack, server, terminal, browse=watch.browse):
+            audience.follow(server)
+    return audience
+
+
 async def _interruptible(
-    experiment: Experiment, engine: Engine, reason: str, wanted: Wanted, terminal: Terminal
+    experiment: Experiment,
+    engine: Engine,
+    reason: str,
+    wanted: Wanted,
+    terminal: Terminal,
+    audience: Audience,
 ) -> Record | None:
     """Run with Ctrl-C and SIGTERM: once heals and reports, twice gives up and says what is left.
 
@@ -98,12 +139,13 @@ async def _interruptible(
     def emit(message: Message) -> None:
         nonlocal loaded
         loaded = loaded or isinstance(message, PhaseStarted)
-        terminal.emit(message)
+        audience.emit(message)
 
     task = asyncio.create_task(run(experiment, engine, reason, wanted, emit, stop))
 
     def interrupt() -> None:
         if stop.is_set():
+            audience.release()
             _give_up(wanted.run_id)
         stop.set()
         terminal.say("interrupted: healing and taking down (once more to give up)")
@@ -113,7 +155,8 @@ async def _interruptible(
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, interrupt)
     try:
-        return await task
+        with audience:
+            return await task
     except asyncio.CancelledError:
         return None
     except LabError:

@@ -33,7 +33,7 @@ from lab.record import FaultRecord, Record
 Window = Mapping[str, Any]
 Values = tuple[float | None, ...]
 
-FAILED_KEPT = 20
+FAILED_KEPT = 8
 """So many of the latest failed operations are kept, over all designs."""
 
 

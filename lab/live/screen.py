@@ -14,6 +14,7 @@ from rich.text import Text
 from lab.experiment import Experiment
 from lab.live.provisional import ClaimState
 from lab.live.reducer import DesignState, Line, RunState
+from lab.live.story import answer
 from lab.units import format_duration
 from lab.words import fault_short, moment
 
@@ -45,6 +46,7 @@ def picture(state: RunState, width: int) -> RenderableType:
     parts += [
         _timeline(state, state.hello.experiment, width),
         _designs(state, width),
+        *([_question(state)] if state.may_guess or _guessed(state) else []),
         _log(state.log, width),
     ]
     if state.record:
@@ -87,6 +89,22 @@ def _timeline(state: RunState, experiment: Experiment, width: int) -> Text:
         bar.append(f"  ⚡ {', '.join(active)}", "bold dark_orange")
     bar.no_wrap, bar.overflow = True, "ellipsis"
     return bar
+
+
+def _question(state: RunState) -> Text:
+    """Before the fault: what do you think? Afterwards: what was said."""
+    if not state.may_guess:
+        said = (f"{name} {answer(state, name)[1]}" for name in _guessed(state))
+        return Text("; ".join(said), "dim")
+    keys = "  ".join(
+        f"{number} {name}: {design.guess or '?'}"
+        for number, (name, design) in enumerate(state.designs.items(), start=1)
+    )
+    return Text(f"what will break? press its number (again: it holds)   {keys}", "cyan")
+
+
+def _guessed(state: RunState) -> list[str]:
+    return [name for name, design in state.designs.items() if design.guess]
 
 
 def _progress(state: RunState, experiment: Experiment) -> str:

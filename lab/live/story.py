@@ -14,8 +14,9 @@ from statistics import median
 from lab.checkers.measures import RECOVERED_FOR_S, RECOVERED_OK_PERCENT, RECOVERED_SLACK_S
 from lab.live.provisional import ClaimState
 from lab.live.reducer import DesignState, RunState, Window
+from lab.record import FaultRecord
 from lab.units import format_count, format_duration, format_share
-from lab.words import Tone, fault_short, moment
+from lab.words import Tone, moment
 
 _SLOW_TIMES = 5.0
 """A median this many times the baseline's is worth a word, if it is not short anyway."""
@@ -56,16 +57,31 @@ def story(state: RunState, name: str) -> Story:
         words = f"failed {moment(since_s)}, recovered {moment(recovered_s)}"
         if whole:
             return Story("recovered", "✗", words, "bad", since_s, recovered_s)
-    if symptom := _symptom(state, design):
-        return Story("straining", "!", symptom, "unknown")
-    if broken_at(state) is None:
+    return _unharmed(state, design)
+
+
+def _unharmed(state: RunState, design: DesignState) -> Story:
+    """A design that breaks no claim: what may be unusual about it nevertheless."""
+    if broken_at(state, design.name) is None:
         return Story("healthy", "✓", "healthy so far", "good")
-    return Story("holding", "✓", "holding", "good")
+    symptom = _symptom(state, design)
+    if any(claim.status == "holding" for claim in design.claims):
+        return Story("holding", "✓", f"holding, {symptom}" if symptom else "holding", "good")
+    if symptom:
+        return Story("straining", "!", symptom, "unknown")
+    return Story("holding", "✓", "no harm seen", "good")
 
 
-def broken_at(state: RunState) -> float | None:
-    """When the first fault was injected, None before it."""
-    moments = [f.record.injected_s for f in state.faults.values()]
+def faults_in(state: RunState, name: str) -> list[FaultRecord]:
+    """The faults of one design that were injected; one without a design of its own is in all."""
+    records = (fault.record for fault in state.faults.values())
+    return [r for r in records if r.design in ("", name) and r.injected_s is not None]
+
+
+def broken_at(state: RunState, name: str = "") -> float | None:
+    """When the first fault was injected, in one design or anywhere; None before it."""
+    records = [fault.record for fault in state.faults.values()]
+    moments = [r.injected_s for r in records if not name or r.design in ("", name)]
     return min((at_s for at_s in moments if at_s is not None), default=None)
 
 
@@ -79,7 +95,8 @@ def _failing_since(state: RunState, design: DesignState) -> tuple[float | None, 
     since = [c.since_s for c in (*broken, *over) if c.since_s is not None]
     if since:
         return min(since), bool(broken)
-    if (at_s := broken_at(state)) is not None and _bad_share(design.seconds[-1]) > 0.5:
+    at_s = broken_at(state, design.name)
+    if at_s is not None and _bad_share(design.seconds[-1]) > 0.5:
         first = _first_of_run(design.seconds, at_s)
         return first, False
     return None, False
@@ -101,7 +118,7 @@ def _bad_share(window: Window) -> float:
 
 def baseline(state: RunState, design: DesignState) -> list[Window]:
     """Its seconds before anything was broken, without the first, which warms up."""
-    end_s = broken_at(state)
+    end_s = broken_at(state, design.name)
     if end_s is None and state.hello is not None:
         end_s = state.hello.experiment.phases[0].end_s
     return [w for w in design.seconds[1:] if end_s is None or w["t"] + 1 <= end_s]
@@ -115,7 +132,7 @@ def baseline_p50(state: RunState, design: DesignState) -> float | None:
 
 def _recovered(state: RunState, design: DesignState, since_s: float) -> float | None:
     """The first of the good seconds in a row that count as recovery, after every heal."""
-    heals = [f.record.healed_s for f in state.faults.values() if f.record.injected_s is not None]
+    heals = [fault.healed_s for fault in faults_in(state, design.name)]
     if not heals or any(at_s is None for at_s in heals):
         return None
     base_s = baseline_p50(state, design)
@@ -140,7 +157,7 @@ def _is_good(window: Window, base_s: float | None) -> bool:
 def _symptom(state: RunState, design: DesignState) -> str:
     """What is unusual about the last second, in words; "" where nothing is."""
     last = design.seconds[-1]
-    if broken_at(state) is None or not last["due"]:
+    if not last["due"]:
         return ""
     if (bad := _bad_share(last)) > 1 - RECOVERED_OK_PERCENT / 100:
         return f"{format_share(bad)} fail"
@@ -181,11 +198,11 @@ def headline(state: RunState) -> tuple[Tone, str, str]:
     stories = {name: story(state, name) for name in state.designs}
     failing = {n: s for n, s in stories.items() if s.state == "failing"}
     if failing:
-        first = min(failing.items(), key=lambda item: item[1].since_s or 0.0)
+        first = min(failing, key=lambda name: failing[name].since_s or 0.0)
         names = _names(list(failing))
         verb = "is" if len(failing) == 1 else "are"
-        since = moment(first[1].since_s or 0.0)
-        return "bad", f"{names} {verb} failing since {since}", _cause(state, first[1], stories)
+        since = moment(failing[first].since_s or 0.0)
+        return "bad", f"{names} {verb} failing since {since}", _cause(state, first, stories)
     at_s = broken_at(state)
     if at_s is None:
         return "good", f"All {len(stories)} designs are healthy", _countdown(state)
@@ -213,17 +230,13 @@ def _s(names: dict[str, Story]) -> str:
 
 def active(state: RunState) -> str:
     """The faults in force, in words."""
-    return ", ".join(f.record.text for f in state.faults.values() if f.active)
+    return ", ".join(dict.fromkeys(f.record.text for f in state.faults.values() if f.active))
 
 
-def _cause(state: RunState, first: Story, stories: dict[str, Story]) -> str:
+def _cause(state: RunState, first: str, stories: dict[str, Story]) -> str:
     """Because of what, and who holds: `⚡ because of latency 300 ms on app -> db, since T+8 s`."""
-    since_s = first.since_s or 0.0
-    before = [
-        f.record
-        for f in state.faults.values()
-        if f.record.injected_s is not None and f.record.injected_s <= since_s + 1
-    ]
+    since_s = stories[first].since_s or 0.0
+    before = [f for f in faults_in(state, first) if (f.injected_s or 0.0) <= since_s + 1]
     if before:
         cause = max(before, key=lambda record: record.injected_s or 0.0)
         gone = "" if cause.healed_s is None else f" (healed {moment(cause.healed_s)})"
@@ -241,6 +254,8 @@ def _countdown(state: RunState) -> str:
     if not coming:
         return "Nothing will be broken: the load alone is the test."
     first = min(coming, key=lambda scheduled: scheduled.at_s)
+    if first.when is not None:
+        return f"⚡ {first.fault.describe()} as soon as {first.when}."
     left_s = first.at_s - state.clock_s
     return f"⚡ {first.fault.describe()} in {left_s:.0f} s."
 
@@ -281,8 +296,3 @@ def answer(state: RunState, name: str) -> tuple[Tone, str]:
     right = broke == (guess == "breaks")
     said = "it broke" if broke else "it held"
     return ("good" if right else "bad"), f"you said it {guess}: {said} {'✓' if right else '✗'}"
-
-
-def short_faults(state: RunState) -> str:
-    """The faults in force without their places, for narrow views."""
-    return ", ".join(fault_short(f.record) for f in state.faults.values() if f.active)

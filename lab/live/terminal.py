@@ -21,6 +21,7 @@ from lab.live import plain
 from lab.live.reducer import RunState, step
 from lab.live.result_table import result_table
 from lab.live.screen import Screen
+from lab.live.story import answer
 from lab.messages import Message
 from lab.record import Record
 from lab.words import ascii_only
@@ -98,6 +99,8 @@ class Terminal:
         console = _console(self._results, terminal=terminal)
         with console.capture() as captured:
             console.print(result_table(record, folder))
+            for name in (n for n, design in self.state.designs.items() if design.guess):
+                console.print(f"prediction  {name}: {answer(self.state, name)[1]}", markup=False)
         text = captured.get()
         if not terminal:
             text = "\n".join(line.rstrip() for line in text.splitlines()) + "\n"

@@ -78,7 +78,7 @@ def _band(duration_s: float, fault: FaultRecord) -> dict[str, Any] | None:
     to_s = next((at for at in (fault.healed_s, fault.gone_s) if at is not None), duration_s)
     kind = fault.kind.replace("_", " ")
     return {
-        "name": fault.name, "text": fault_short(fault), "kind": kind,
+        "name": fault.name, "design": fault.design, "text": fault_short(fault), "kind": kind,
         "from": number(from_s), "to": number(to_s),
     }  # fmt: skip
 
@@ -152,7 +152,7 @@ def _place(
         return "latency", limit, format_duration(limit)
     if measure.name == "in_flight":
         return "in_flight", limit, format_count(limit)
-    if measure.name == "ok" and not measure.request:
+    if measure.name == "ok" and not measure.request and rate_per_s:
         return "outcomes", limit * rate_per_s, format_share(limit)
     if measure.name in ("peak", "least", "average", "last") and measure.argument in watch:
         return f"watch{watch.index(measure.argument)}", limit, format_count(limit)

@@ -121,7 +121,7 @@ def guards(record: Record) -> str:
         )
         for guard in record.verdict.guards
     ]
-    return table(("condition", "design", "", "measured"), rows, "Conditions of the verdict")
+    return table(("condition", "design", "met", "measured"), rows, "Conditions of the verdict")
 
 
 def instrument(record: Record) -> str:
@@ -133,7 +133,7 @@ def instrument(record: Record) -> str:
     folded = f"<details><summary>packets in the baseline</summary>{carried}</details>"
     said = f"{proved} of {len(record.links)}{folded if carried else ''}"
     rows.append(("links proved to carry traffic through a proxy", said))
-    return table(("instrument", ""), rows, "The instrument")
+    return table(("instrument", "measured"), rows, "The instrument")
 
 
 def facts(record: Record) -> str:
@@ -150,7 +150,7 @@ def facts(record: Record) -> str:
             for name, seconds in record.timings.items()
         ),
     ]  # fmt: skip
-    return table(("fact", ""), rows, "Facts of the run")
+    return table(("fact", "value"), rows, "Facts of the run")
 
 
 def seconds(windows: Sequence[Mapping[str, Any]], design: str) -> str:

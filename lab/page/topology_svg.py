@@ -25,6 +25,9 @@ _GAP = 36.0
 _MIN_GAP_CARRYING = 66.0
 """Between boxes where links say what they carry: room for `195 KiB/s`."""
 
+_ALONG = 0.6
+"""How far along a link its words stand: links that fan out are apart there."""
+
 _PAD = 10.0
 _CHARACTER = 6.8
 """Mean width of a note's character, to size gaps without measuring."""
@@ -32,7 +35,7 @@ _CHARACTER = 6.8
 _CUTS = ("blackhole", "partition", "refuse")
 """Kinds of faults after which a link carries nothing at all."""
 
-_NOTE_LENGTH = 24
+_NOTE_LENGTH = 28
 
 _BOLT = "M5 0 L0 8 H4 L2.5 14 L9 5.2 H5 L6.8 0 Z"
 """A lightning bolt as a path: fonts of bare machines have no such glyph."""
@@ -208,7 +211,8 @@ def _below(lines: Sequence[str], points: Sequence[tuple[float, float]], broken: 
     """What is measured on a link, under its middle: below the bolt where there is one."""
     middle = len(points) // 2
     (ax, ay), (bx, by) = points[middle - 1], points[middle]
-    x, y = (ax + bx) / 2, max(ay, by, (ay + by) / 2 + (10 if broken else 0)) + 12
+    along = 0.5 if broken else _ALONG
+    x, y = ax + (bx - ax) * along, ay + (by - ay) * along + (22 if broken else 12)
     said = [line for line in lines if line]
     return "".join(
         f'<text class="carried" x="{x:.1f}" y="{y + 11 * number:.1f}">{escape(line)}</text>'

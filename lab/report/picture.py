@@ -18,8 +18,8 @@ from typing import Any
 
 import resvg_py
 
+from lab.page.charts import Numbers, data
 from lab.record import Record
-from lab.report.charts import Numbers, data
 from lab.units import format_duration
 from lab.words import STATUS_GLYPH, design_state
 
@@ -157,7 +157,7 @@ def _panel(
         yield _rule("grid", axes.x, y, right, y)
         if first:
             yield _text(axes.x - 8, y + 4, format_duration(second), "soft", "end")
-    for bound in lines["bounds"]:
+    for bound in _latency_bounds(lines):
         y = axes.latency(bound["value"])
         yield _rule("bound", axes.across(bound["from"]), y, axes.across(bound["to"]), y)
     for css in ("p50", "p99"):
@@ -211,12 +211,21 @@ def _decades(designs: Iterable[Mapping[str, Any]]) -> tuple[float, float]:
     values = [
         value
         for design in designs
-        for value in (*design["p50"], *design["p99"], *(b["value"] for b in design["bounds"]))
+        for value in (
+            *design["p50"],
+            *design["p99"],
+            *(b["value"] for b in _latency_bounds(design)),
+        )
         if value
     ]
     low = math.floor(math.log10(min(values, default=0.001)))
     high = math.ceil(math.log10(max(values, default=0.01)))
     return 10.0**low, 10.0 ** max(high, low + 1)
+
+
+def _latency_bounds(design: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The bounds that belong to the upper chart."""
+    return [bound for bound in design["bounds"] if bound["chart"] == "latency"]
 
 
 def _ticks(axes: _Axes) -> Iterator[float]:

@@ -218,7 +218,14 @@ def test_what_is_drawn_are_the_windows(record: Record) -> None:
     assert bare["fail"][12] == sum(op.outcome == "fail" for op in in_fault) > 10
     assert len(bare["p99"]) == 35
     assert drawn["faults"] == [
-        {"name": "latency", "text": "latency 200 ms", "kind": "latency", "from": 8.21, "to": 20.006}
+        {
+            "name": "latency",
+            "design": "",
+            "text": "latency 200 ms",
+            "kind": "latency",
+            "from": 8.21,
+            "to": 20.006,
+        }
     ]
     assert [p["name"] for p in drawn["phases"]] == ["baseline", "fault", "recovery"]
 

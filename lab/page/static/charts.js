@@ -6,7 +6,7 @@
 const Lab = {};
 
 Lab.board = (places) => {
-  const sync = uPlot.sync("run");
+  const sync = places.length ? uPlot.sync("run") : null;
   const bolt = new Path2D("M5 0 L0 8 H4 L2.5 14 L9 5.2 H5 L6.8 0 Z");
   let run = null;
   let seconds = [];
@@ -99,7 +99,15 @@ Lab.board = (places) => {
     return u.ctx.createPattern(tile, "repeat");
   }
 
-  function bands(u) {
+  /* A fault may be in one design only; in a comparison, where names begin with their side's letter,
+     in one side only. */
+  function faultsOf(name) {
+    const design = run.compared ? name.slice(2) : name;
+    return run.faults.filter((fault) =>
+      (!fault.side || name.startsWith(`${fault.side} `)) && (!fault.design || fault.design === design));
+  }
+
+  function bands(u, faults) {
     const { ctx, bbox } = u;
     ctx.save();
     ctx.beginPath();
@@ -114,7 +122,7 @@ Lab.board = (places) => {
       ctx.strokeRect(left, bbox.top, u.valToPos(fault.to, "x", true) - left, bbox.height);
     }
     ctx.setLineDash([]);
-    for (const fault of run.faults) {
+    for (const fault of faults) {
       const left = u.valToPos(fault.from, "x", true);
       const width = Math.max(2 * devicePixelRatio, u.valToPos(fault.to, "x", true) - left);
       ctx.fillStyle = colour("band");
@@ -153,7 +161,7 @@ Lab.board = (places) => {
     ctx.stroke();
   }
 
-  function labels(u, withPhases) {
+  function labels(u, withPhases, faults) {
     const { ctx, bbox } = u;
     const px = devicePixelRatio;
     ctx.save();
@@ -167,11 +175,11 @@ Lab.board = (places) => {
         fitted(ctx, phase.name, left + 2 * px, bbox.top - 4 * px, u.valToPos(phase.to, "x", true) - left);
       }
     }
-    for (const fault of run.faults) {
+    for (const fault of faults) {
       const left = u.valToPos(fault.from, "x", true);
-      const row = run.faults.filter((f) => f.from === fault.from).indexOf(fault);
+      const row = faults.filter((f) => f.from === fault.from).indexOf(fault);
       const bottom = bbox.top + (13 + 13 * (row % 3)) * px;
-      const next = Math.min(run.duration, ...run.faults.map((f) => f.from).filter((t) => t > fault.from));
+      const next = Math.min(run.duration, ...faults.map((f) => f.from).filter((t) => t > fault.from));
       const room = u.valToPos(next, "x", true) - left - 18 * px;
       const text = ctx.measureText(fault.text).width > room ? fault.kind : fault.text;
       fitted(ctx, text, left + 16 * px, bottom, room, true);
@@ -317,8 +325,11 @@ Lab.board = (places) => {
       scales: { x: { time: false, range: () => [0, run.duration] }, y: chart.scale },
       axes: axes(chart), series: [{}, ...chart.series],
       hooks: {
-        drawClear: [bands],
-        draw: [(u_) => { bounds(u_, run.designs[name], chart.name); labels(u_, kind === "latency"); }],
+        drawClear: [(u_) => bands(u_, faultsOf(name))],
+        draw: [(u_) => {
+          bounds(u_, run.designs[name], chart.name);
+          labels(u_, kind === "latency", faultsOf(name));
+        }],
         setCursor: [(u_) => readout(place, chart, u_)],
       },
     }, [seconds, ...chart.data(run.designs[name])], place);
@@ -338,7 +349,7 @@ Lab.board = (places) => {
     range = latencyRange();
   }
 
-  new ResizeObserver(() => {
+  if (places.length) new ResizeObserver(() => {
     charts.forEach((chart, i) => {
       const { clientWidth: width, clientHeight: height } = places[i];
       if (width && (width !== chart.width || height !== chart.height)) chart.setSize({ width, height });

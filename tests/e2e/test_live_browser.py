@@ -1,0 +1,382 @@
+"""The live page in a real browser: a recorded stream, served by the real server."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from lab import store
+from lab.messages import Finished, Guessed, Message, PhaseStarted, Second
+from lab.record import Record
+from lab.web import PageServer
+from tests.e2e.browser import (
+    BLANK,
+    browser,
+    complaints,
+    open_page,
+    run_script,
+    violations,
+    wait_for,
+)
+from tests.unit import records, streams
+
+__all__ = ["browser"]
+
+pytestmark = pytest.mark.browser
+
+BARE, DEFAULT, SIZED = records.DESIGNS
+OLD = "7f3a00ff"
+
+
+class Told:
+    """A run whose messages a test tells up to a moment, and the page that shows them."""
+
+    def __init__(self, server: PageServer, messages: list[Message]) -> None:
+        self.server = server
+        self.messages = messages
+        self._at = 0
+
+    def until(self, second: int) -> None:
+        """Everything before that second's windows."""
+        while self._at < len(self.messages):
+            message = self.messages[self._at]
+            if isinstance(message, Finished) or (
+                isinstance(message, Second) and message.window["t"] >= second
+            ):
+                return
+            self._tell()
+
+    def hello(self) -> None:
+        """What is said before the load."""
+        while not isinstance(self.messages[self._at], PhaseStarted):
+            self._tell()
+
+    def rest(self) -> None:
+        """All of it."""
+        while self._at < len(self.messages):
+            self._tell()
+
+    def insert(self, message: Message) -> None:
+        """A message that the run itself does not know: somebody's prediction."""
+        self.server.emit(message)
+
+    def _tell(self) -> None:
+        self.server.emit(self.messages[self._at])
+        self._at += 1
+
+
+@pytest.fixture(scope="module")
+def record() -> Record:
+    return streams.record()
+
+
+@pytest.fixture(scope="module")
+def runs(record: Record, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library with the run itself, finished, and another that kept no messages."""
+    root = tmp_path_factory.mktemp("runs")
+    for of in (record, records.missed(streams.record(run_id=OLD))):
+        folder = root / of.experiment.name / f"20260101-000000-{of.run_id}"
+        folder.mkdir(parents=True)
+        log = store.MessageLog(folder)
+        if of.run_id != OLD:
+            for message in streams.messages(of):
+                log.write(message)
+        log.close()
+        store.save(of, folder)
+    return root
+
+
+@pytest.fixture
+def told(record: Record, runs: Path) -> Iterator[Told]:
+    """The live run; what is predicted on the page comes back as the run would tell it."""
+    heard: list[PageServer] = []
+
+    def guessed(guess: Guessed) -> None:
+        heard[0].emit(guess)
+
+    with PageServer(runs, live=True, guesses=guessed) as server:
+        heard.append(server)
+        yield Told(server, list(streams.messages(record)))
+
+
+@pytest.fixture(scope="module")
+def library(runs: Path) -> Iterator[str]:
+    with PageServer(runs) as server:
+        yield server.address
+
+
+def _text(browser: Chrome, selector: str) -> str:
+    return browser.find_element(By.CSS_SELECTOR, selector).text
+
+
+def _clock(browser: Chrome, second: int) -> None:
+    """Wait until the page has come to that second, charts as well."""
+    wait_for(browser, f"document.querySelector('.clock').textContent.startsWith('T+{second} s')")
+
+
+def _fits(browser: Chrome, width: int) -> bool:
+    return bool(run_script(browser, "return document.documentElement.scrollWidth") <= width)
+
+
+def test_from_the_first_second_to_the_verdict(browser: Chrome, told: Told) -> None:
+    complaints(browser)
+    open_page(browser, told.server.address)
+    assert "asking the engine" in _text(browser, "body")
+    told.hello()
+    wait_for(browser, "document.querySelectorAll('.plot canvas').length == 15")
+    assert "9 links answer through their proxies" in _text(browser, ".verdict")
+    told.until(5)
+    _clock(browser, 5)
+    assert _text(browser, ".verdict").split("\n") == [
+        "All 3 designs are healthy",
+        "⚡ latency 200 ms on app -> db in 3 s.",
+    ]
+    told.until(15)
+    _clock(browser, 15)
+    assert f"{BARE} and {DEFAULT} are failing since T+9 s" in _text(browser, ".verdict")
+    assert [pill.text for pill in browser.find_elements(By.CSS_SELECTOR, ".pill")][:2] == [
+        "✗ failing since T+9 s",
+        "✗ failing since T+10 s",
+    ]
+    assert run_script(browser, BLANK) == 0
+    told.until(30)
+    _clock(browser, 30)
+    assert "Recovered" in _text(browser, ".verdict")
+    told.rest()
+    wait_for(browser, "document.body.textContent.includes('As predicted')")
+    assert "Second by second" in _text(browser, "#d0")
+    assert complaints(browser) == []
+
+
+def test_the_first_screen_in_the_fault_says_who_why_and_since_when(
+    browser: Chrome, told: Told
+) -> None:
+    told.until(15)
+    open_page(browser, told.server.address)
+    _clock(browser, 15)
+    for part in (".verdict", ".pill", ".topology", ".why", ".latency .plot", ".outcomes .plot"):
+        bottoms = run_script(
+            browser,
+            f"return [...document.querySelectorAll('{part}')]"
+            ".map(e => e.getBoundingClientRect().bottom)",
+        )
+        assert len(bottoms) >= 1, part
+        assert max(bottoms) <= 900, part
+
+
+def test_a_page_reloaded_in_the_fault_shows_everything(browser: Chrome, told: Told) -> None:
+    told.hello()
+    open_page(browser, told.server.address)
+    told.until(16)
+    _clock(browser, 16)
+    script = "return JSON.stringify([Lab.debug.newest.run.designs, Lab.debug.newest.slots])"
+    before = run_script(browser, script)
+    browser.refresh()
+    _clock(browser, 16)
+    wait_for(browser, "Lab.debug.newest.run")
+    assert run_script(browser, script) == before
+    told.until(18)
+    _clock(browser, 18)
+    assert run_script(browser, f"return Lab.debug.newest.run.designs['{BARE}'].p99.length") == 18
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [390, 1440])
+def test_in_the_fault_it_fits_and_axe_finds_nothing(
+    browser: Chrome, told: Told, width: int, dark: bool
+) -> None:
+    complaints(browser)
+    told.until(15)
+    open_page(browser, told.server.address, width, dark=dark)
+    _clock(browser, 15)
+    assert _fits(browser, width)
+    assert violations(browser) == []
+    assert complaints(browser) == []
+
+
+@pytest.mark.parametrize("width", [390, 2560])
+def test_finished_it_fits(browser: Chrome, library: str, record: Record, width: int) -> None:
+    open_page(browser, f"{library}/runs/{record.run_id}", width)
+    wait_for(browser, "document.querySelectorAll('.plot canvas').length == 15")
+    assert _fits(browser, width)
+    assert violations(browser) == []
+
+
+def test_a_prediction_is_asked_before_the_fault_and_answered_at_the_end(
+    browser: Chrome, told: Told
+) -> None:
+    told.until(3)
+    open_page(browser, told.server.address)
+    _clock(browser, 3)
+    button = browser.find_element(By.CSS_SELECTOR, f"button[data-design='{BARE}']")
+    button.send_keys(Keys.ENTER)
+    wait_for(browser, "document.querySelector('[data-guess][aria-pressed=true]')")
+    told.until(5)
+    _clock(browser, 5)
+    assert run_script(browser, "return document.activeElement.id") == "guess-0-breaks"
+    told.until(15)
+    _clock(browser, 15)
+    assert _text(browser, ".guess").endswith("your guess: it breaks")
+    told.rest()
+    wait_for(browser, "document.querySelector('.guess').textContent.includes('it broke ✓')")
+
+
+def test_space_holds_the_view_and_never_the_run(browser: Chrome, told: Told) -> None:
+    told.until(12)
+    open_page(browser, told.server.address)
+    _clock(browser, 12)
+    _press(browser, " ")
+    wait_for(browser, "document.querySelector('#play').textContent == 'Follow'")
+    told.until(14)
+    wait_for(browser, "Lab.debug.newest.clock == 14")
+    assert _text(browser, ".clock").startswith(("T+11 s", "T+12 s"))
+    _press(browser, Keys.ARROW_LEFT)
+    wait_for(browser, "document.querySelector('.clock').textContent.startsWith('T+10 s')")
+    _press(browser, " ")
+    _clock(browser, 14)
+
+
+def test_a_finished_run_is_scrubbed_played_and_left_by_keyboard(
+    browser: Chrome, library: str, record: Record
+) -> None:
+    complaints(browser)
+    open_page(browser, f"{library}/runs/{record.run_id}")
+    wait_for(browser, "Lab.debug && Lab.debug.newest.finished")
+    _press(browser, "f")
+    wait_for(browser, "document.querySelector('.clock').textContent.startsWith('T+9 s')")
+    assert "failing" not in _text(browser, ".verdict")
+    _press(browser, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+    wait_for(browser, "document.querySelector('.verdict').textContent.includes('failing')")
+    _press(browser, Keys.HOME)
+    wait_for(browser, "document.querySelector('.clock').textContent.startsWith('T+0 s')")
+    run_script(browser, "document.getElementById('speed').value = '8'")
+    _press(browser, " ")
+    wait_for(browser, "document.querySelector('.verdict').textContent.includes('are failing')")
+    wait_for(browser, "document.querySelector('.verdict').textContent.includes('As predicted')", 20)
+    assert _text(browser, "#play") == "Play"
+    assert run_script(browser, BLANK) == 0
+    assert complaints(browser) == []
+
+
+def test_a_number_shows_one_design_alone(browser: Chrome, library: str, record: Record) -> None:
+    open_page(browser, f"{library}/runs/{record.run_id}")
+    wait_for(browser, "Lab.debug && Lab.debug.newest.finished")
+    _press(browser, "2")
+    shown = [card.is_displayed() for card in browser.find_elements(By.CSS_SELECTOR, ".design")]
+    assert shown == [False, True, False]
+    _press(browser, "2")
+    assert all(card.is_displayed() for card in browser.find_elements(By.CSS_SELECTOR, ".design"))
+
+
+def test_help_opens_closes_and_gives_the_focus_back(
+    browser: Chrome, library: str, record: Record
+) -> None:
+    open_page(browser, f"{library}/runs/{record.run_id}")
+    wait_for(browser, "Lab.debug && Lab.debug.newest.finished")
+    browser.find_element(By.ID, "ask").send_keys(Keys.ENTER)
+    wait_for(browser, "document.getElementById('help').open")
+    assert violations(browser) == []
+    browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+    wait_for(browser, "!document.getElementById('help').open")
+    assert run_script(browser, "return document.activeElement.id") == "ask"
+
+
+def test_everything_is_reached_by_tab_with_a_visible_focus(
+    browser: Chrome, library: str, record: Record
+) -> None:
+    open_page(browser, f"{library}/runs/{record.run_id}")
+    wait_for(browser, "Lab.debug && Lab.debug.newest.finished")
+    seen = []
+    for _ in range(14):
+        browser.switch_to.active_element.send_keys(Keys.TAB)
+        seen.append(
+            run_script(
+                browser,
+                "const e = document.activeElement, s = getComputedStyle(e),"
+                " t = getComputedStyle(e.closest('.track') ?? e);"
+                "return [e.id || e.className || e.tagName,"
+                " s.outlineStyle != 'none' || t.outlineStyle != 'none']",
+            )
+        )
+    names = [name for name, _ in seen]
+    for wanted in ("play", "speed", "export", "theme", "ask", "scrub", "plot"):
+        assert wanted in names, names
+    assert all(visible for _, visible in seen), seen
+
+
+def test_the_library_filters_opens_and_compares(
+    browser: Chrome, library: str, record: Record
+) -> None:
+    complaints(browser)
+    open_page(browser, f"{library}/runs", 1440)
+    assert violations(browser) == []
+    browser.find_element(By.CSS_SELECTOR, "input[type=search]").send_keys(OLD)
+    assert _text(browser, "[role=status]") == "1 of 2 runs"
+    rows = browser.find_elements(By.CSS_SELECTOR, "tbody tr")
+    assert [row.is_displayed() for row in rows].count(True) == 1
+    browser.find_element(By.CSS_SELECTOR, "input[type=search]").clear()
+    open_page(browser, f"{library}/runs", 390)
+    assert _fits(browser, 390)
+    for side, run in (("a", record.run_id), ("b", OLD)):
+        browser.find_element(By.CSS_SELECTOR, f"input[name={side}][value='{run}']").click()
+    browser.find_element(By.CSS_SELECTOR, ".compare button").click()
+    wait_for(browser, "document.querySelectorAll('.plot canvas').length == 30")
+    assert _fits(browser, 390)
+    open_page(browser, browser.current_url, 1440)
+    wait_for(browser, "document.querySelectorAll('.plot canvas').length == 30")
+    assert run_script(browser, BLANK) == 0
+    assert violations(browser) == []
+    browser.find_element(By.CSS_SELECTOR, ".plot").send_keys("f")
+    times = (
+        "return [...new Set([...document.querySelectorAll('figcaption small')]"
+        ".map(small => small.textContent))]"
+    )
+    assert run_script(browser, times) == ["T+8 s"]
+    assert complaints(browser) == []
+
+
+def test_a_rebuilt_run_opens_and_says_what_is_missing(browser: Chrome, library: str) -> None:
+    open_page(browser, f"{library}/runs/{OLD}")
+    wait_for(browser, "Lab.debug && Lab.debug.newest.finished")
+    assert "recorded before runs kept their messages" in _text(browser, "header")
+    _press(browser, "f")
+    wait_for(browser, "document.querySelector('.clock').textContent.startsWith('T+9 s')")
+
+
+def test_the_report_can_be_saved(
+    browser: Chrome, library: str, record: Record, tmp_path: Path
+) -> None:
+    behaviour = {"behavior": "allow", "downloadPath": str(tmp_path)}
+    browser.execute_cdp_cmd("Browser.setDownloadBehavior", {**behaviour, "eventsEnabled": True})
+    open_page(browser, f"{library}/runs/{record.run_id}")
+    wait_for(browser, "Lab.debug && Lab.debug.newest.finished")
+    _press(browser, "e")
+    saved = tmp_path / f"{record.experiment.name}-{record.run_id}.html"
+    for _ in range(100):
+        if saved.exists():
+            break
+        wait_for(browser, "new Promise(done => setTimeout(() => done(true), 50))")
+    assert re.search(r"✓ As predicted", saved.read_text(encoding="utf-8"))
+
+
+def test_when_the_server_is_gone_the_page_keeps_what_it_has(
+    browser: Chrome, runs: Path, record: Record
+) -> None:
+    with PageServer(runs, live=True) as server:
+        Told(server, list(streams.messages(record))).rest()
+        open_page(browser, server.address)
+        wait_for(browser, "Lab.debug && Lab.debug.newest.finished")
+    _press(browser, "f")
+    wait_for(browser, "document.getElementById('stale').textContent.includes('lab view')")
+    assert "As predicted" in _text(browser, ".verdict")
+    assert run_script(browser, BLANK) == 0
+
+
+def _press(browser: Chrome, *keys: str) -> None:
+    browser.find_element(By.TAG_NAME, "body").send_keys(*keys)

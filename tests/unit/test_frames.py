@@ -1,0 +1,159 @@
+"""Frames: whatever a page has seen, the next one brings it to what the run has come to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lab.messages import Message, Second
+from lab.page import charts
+from lab.page.charts import Numbers
+from lab.record import Record
+from lab.web import Recording
+from lab.web.frames import apply, at, frame, view
+from tests.unit import records, streams
+
+BARE, DEFAULT, SIZED = records.DESIGNS
+RECORD = streams.record()
+MESSAGES = list(streams.messages(RECORD))
+
+
+@pytest.fixture(scope="module")
+def record() -> Record:
+    return RECORD
+
+
+@pytest.fixture(scope="module")
+def recording() -> Recording:
+    return Recording(MESSAGES)
+
+
+def _page(recording: Recording, counts: list[int]) -> dict[str, Any]:
+    """What a page shows that got one frame for each of these counts."""
+    page: dict[str, Any] = {}
+    old = None
+    for count in counts:
+        new = view(recording, count)
+        page = apply(page, frame(recording, old, new))
+        old = new
+    return page
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.integers(1, len(MESSAGES)), max_size=6).map(sorted), st.integers(1, len(MESSAGES))
+)
+def test_frames_of_any_size_lead_to_the_same_page(counts: list[int], last: int) -> None:
+    recording = Recording(MESSAGES)
+    before = sorted(count for count in counts if count <= last)
+    assert _page(recording, [*before, last]) == _page(recording, [last])
+
+
+def test_a_frame_of_a_second_is_small(recording: Recording) -> None:
+    first = _count(lambda m: isinstance(m, Second) and m.window["t"] == 4)
+    body = frame(recording, view(recording, first), view(recording, first + 5))
+    assert "run" not in body
+    assert body["add"][BARE]["from"] == 4
+    assert "log" not in body["slots"]
+    assert "sections" not in body["slots"]
+
+
+def test_the_finished_page_draws_what_the_report_draws(
+    recording: Recording, record: Record
+) -> None:
+    page = _page(recording, [100, len(MESSAGES)])
+    assert page["finished"]
+    assert page["run"]["designs"] == charts.data(Numbers.of(record))["designs"]
+    assert "<h2>Claims</h2>" in page["slots"]["sections"]
+    assert "As predicted" in page["slots"]["headline"]
+
+
+def test_a_moment_of_the_past_shows_nothing_that_came_later(recording: Recording) -> None:
+    then = at(recording, 6.0, whole=True)
+    assert (then["clock"], then["phase"], then["finished"], then["bands"]) == (
+        6.0, "baseline", False, [],
+    )  # fmt: skip
+    assert "fail" not in then["slots"]["headline"]
+    assert len(then["run"]["designs"][BARE]["p99"]) == 6
+    later = at(recording, 14.0, whole=False)
+    assert "run" not in later
+    assert f"{BARE} and {DEFAULT} are failing" in later["slots"]["headline"]
+    assert later["bands"] == [
+        {
+            "name": "latency",
+            "design": "",
+            "text": "latency 200 ms",
+            "kind": "latency",
+            "from": 8.21,
+            "to": 14.0,
+        }
+    ]
+
+
+def test_the_predictions_of_the_author_are_told_only_once_something_broke(
+    recording: Recording,
+) -> None:
+    before = at(recording, 5.0, whole=False)["slots"]
+    assert "predicted" not in before["d0.claims"]
+    assert "before it breaks" in before["guess"].lower()
+    after = at(recording, 9.0, whole=False)["slots"]
+    assert "<small>breaks</small>" in after["d0.claims"]
+    assert after["guess"] == ""
+
+
+def test_the_drawing_says_what_links_carry_and_what_was_measured_on_the_broken_one(
+    recording: Recording,
+) -> None:
+    healthy = at(recording, 5.0, whole=False)["slots"]["d2.drawing"]
+    assert "link broken" not in healthy
+    assert "17.6 KiB/s" in healthy
+    broken = at(recording, 14.0, whole=False)["slots"]["d2.drawing"]
+    assert broken.count('class="link broken"') == 1
+    assert "round trip 203 ms" in broken
+    healed = at(recording, 25.0, whole=False)["slots"]["d2.drawing"]
+    assert "link broken" not in healed
+
+
+def test_a_link_that_carries_nothing_is_drawn_as_cut(record: Record) -> None:
+    cut = replace(record.faults[0], kind="blackhole", text="blackhole on app -> db",
+                  during="no answer in 400 ms")  # fmt: skip
+    told = [
+        replace(m, record=cut) if hasattr(m, "stage") and m.stage == "bit" else m for m in MESSAGES
+    ]
+    drawing = at(Recording(told), 14.0, whole=False)["slots"]["d0.drawing"]
+    assert drawing.count('class="link broken cut"') == 1
+    assert "no answer in 400 ms" in drawing
+
+
+def test_hostile_text_stays_text() -> None:
+    hostile = "</script><img src=x onerror=alert(1)>\"'"
+    what = RECORD.experiment.model_copy(
+        update={"question": hostile, "watch": (hostile,), "name": hostile, "lesson": hostile}
+    )
+    hello = replace(MESSAGES[0], experiment=what, engine_reason=hostile, run_id=hostile)
+    told: list[Message] = [hello]
+    for message in MESSAGES[1:-1]:
+        if hasattr(message, "text"):
+            told.append(replace(message, text=hostile))
+        elif hasattr(message, "stage"):
+            told.append(
+                replace(message, record=replace(message.record, text=hostile, during=hostile))
+            )
+        elif isinstance(message, Second):
+            failed = tuple(op._replace(error=hostile, key=hostile) for op in message.failed)
+            told.append(replace(message, errors={hostile: 3}, failed=failed))
+        else:
+            told.append(message)
+    seen = view(Recording(told)).slots
+    assert any(
+        hostile.replace("<", "&lt;")[:20] in html or "&lt;/script" in html for html in seen.values()
+    )
+    assert not [name for name, html in seen.items() if "<img" in html or "</script" in html]
+
+
+def _count(wanted: Any) -> int:
+    return next(i for i, message in enumerate(MESSAGES) if wanted(message))
