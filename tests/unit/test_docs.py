@@ -9,10 +9,14 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from lab.checkers.cycles import ANOMALIES
+from lab.checkers.linear import MODELS
+from lab.checkers.truth import TRUTHS
 from lab.claims import MEASURES
 from lab.cli import app, faults
 from lab.errors import ExitCode
 from lab.faults import KINDS, Fault
+from lab.history import ClientOp
 from lab.loading import list_experiments, load_experiment
 from lab.metrics import LabMetrics
 from lab.metrics import exposition as lab_exposition
@@ -77,6 +81,28 @@ def test_the_fault_of_the_guide_is_one():
     mute = made["Mute"].model_validate({"link": "app -> db"})
     assert mute.describe() == "no replies on app -> db"
     assert isinstance(mute, Fault)
+
+
+def test_every_checker_of_truth_is_explained():
+    """Names of findings and anomalies, and every function that a model knows."""
+    page = (PROJECT / "docs" / "reference" / "checkers.md").read_text()
+    told = set(re.findall(r"`([^`]+)`", page))
+    assert {*TRUTHS} <= told
+    assert {name.removesuffix("-process").removesuffix("-realtime") for name in ANOMALIES} <= told
+    assert {function for model in MODELS for function in model.functions} <= told
+
+
+def test_the_checker_of_the_guide_is_one():
+    """Its code runs as it stands there, and finds what it says."""
+    guide = (PROJECT / "docs" / "adding" / "checker.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", guide, flags=re.DOTALL)
+    made: dict[str, Any] = {"__name__": "lab.checkers.truth.negative_counters"}
+    exec(compile(code, "checker.md", "exec"), made)  # noqa: S102 - our own page
+    up = ClientOp("", 0, "increment", "x", 1, None, 0, 1, "ok")
+    ops = [up, ClientOp("", 1, "read", "x", None, -1, 2, 3, "ok")]
+    assert made["NEGATIVE_COUNTERS"].applies(ops)
+    assert made["NEGATIVE_COUNTERS"].check(ops).value == 1
+    assert made["NEGATIVE_COUNTERS"].check([up]).value is None
 
 
 def test_links_between_documents_lead_somewhere():
