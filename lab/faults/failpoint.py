@@ -120,13 +120,14 @@ class Failpoint(ServiceFault):
     async def _mend(self, cluster: Cluster, instance: Instance) -> None:
         assert isinstance(cluster, Armable)  # noqa: S101 - `needs` was checked before
         assert isinstance(cluster, Killable)  # noqa: S101 - `needs` was checked before
-        armed = self._lives.pop(instance.name, None)
+        ended = self._lives.pop(instance.name, None) is not None and self.do == "die"
         try:
             await cluster.disarm(instance, self.point)
         except EngineError:
             if (await cluster.state(instance)).status in ("running", "paused"):
                 await cluster.kill(instance)
-        if armed and (await cluster.state(instance)).status == "exited":
+                ended = True
+        if ended and (await cluster.state(instance)).status == "exited":
             await cluster.start(instance)
 
     async def _look(self, cluster: Cluster, instance: Instance) -> tuple[bool, bool, str]:

@@ -100,5 +100,7 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     if default is None:
         del schema["default"]
     elif schema.get("type") == "string" and isinstance(default, float):
-        schema["default"] = f"{default:g}s"  # durations are the only quantities with a default
+        # Of quantities only durations and shares have a default.
+        is_share = schema.get("pattern", "").endswith("%$")
+        schema["default"] = f"{100 * default:g}%" if is_share else f"{default:g}s"
     return schema

@@ -84,3 +84,10 @@ def test_form_and_value_have_the_same_words(form: Any, model: Any, own: set[str]
 def test_committed_schema_is_up_to_date():
     """`python -m lab.schema --write` was run after the last change of a model."""
     assert SCHEMA_FILE.read_text("utf-8") == schema_text(REAL_KINDS)
+
+
+def test_defaults_are_written_as_a_file_would():
+    """A share of all is `100%`, not a number of seconds."""
+    latency = build_schema(REAL_KINDS)["definitions"]["fault-latency"]["properties"]
+    assert latency["share"]["default"] == "100%"
+    assert latency["jitter"]["default"] == "0s"
