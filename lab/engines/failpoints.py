@@ -10,8 +10,8 @@ import asyncio
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import fields
 from functools import cached_property
-from typing import Any
 from urllib.parse import urlencode
 
 from lab.engines import Point, State
@@ -61,7 +61,7 @@ class Failpoints(ABC):
                 f"{instance.name} answered {status} to POST {path}: {body[:200]}",
                 remedy="docs/failpoints.md says how a service gets failpoints",
             )
-        return _point(json.loads(body))
+        return _point(body)
 
     async def disarm(self, instance: Instance, point: str) -> None:
         """Nothing fails there any more; a process that has ended needs nothing."""
@@ -77,7 +77,7 @@ class Failpoints(ABC):
             status, body = await self._answer(instance, "GET", f"{_PATH}{point}", timeout_s)
         except EngineError:
             return None
-        return _point(json.loads(body)) if status == 200 else None
+        return _point(body) if status == 200 else None
 
     async def armed(self) -> list[str]:
         """What faults left armed, in words that begin with the instance."""
@@ -110,5 +110,17 @@ class Failpoints(ABC):
             ) from None
 
 
-def _point(body: Mapping[str, Any]) -> Point:
-    return Point(body["life"], body["armed"], body["reached"], body["struck"], body["held"])
+def _point(body: str) -> Point:
+    """What a service tells of a point.
+
+    Raises:
+        EngineError: it tells something else.
+    """
+    try:
+        told = json.loads(body)
+        return Point(**{field.name: told[field.name] for field in fields(Point)})
+    except (ValueError, KeyError, TypeError) as error:
+        raise EngineError(
+            f"a failpoint is told of in other words than {body[:100]!r}",
+            remedy="docs/failpoints.md says in which",
+        ) from error

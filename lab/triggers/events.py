@@ -29,6 +29,8 @@ _AGAIN_S = 0.05
 _BREATH_S = 0.02
 """Between requests to one that answers at once without news: it cannot wait."""
 
+_WANTED = {"life", "last", "clock_s", "events", "known"}
+
 
 class Heard(NamedTuple):
     """One event: when it happened in run seconds, and who told."""
@@ -52,13 +54,7 @@ class Follower:
         Raises:
             EngineError: it does not answer, or reports no events.
         """
-        status, body = await self._ask(0.0)
-        if status != 200:
-            raise EngineError(
-                f"{self._instance.name} reports no events: it answered {status} to /_lab/events",
-                remedy="docs/failpoints.md says how a service reports events",
-            )
-        self.known = tuple(json.loads(body)["known"])
+        await self._ask(0.0)
 
     async def first(self, from_s: float) -> Heard:
         """The first event that happened then or later."""
@@ -67,30 +63,54 @@ class Follower:
         while True:
             asked_s = self._clock.now()
             try:
-                status, body = await self._ask(wait_s)
+                told = await self._ask(wait_s)
             except EngineError:
                 await asyncio.sleep(_AGAIN_S)
                 continue
             heard_s = self._clock.now()
-            if status != 200:
-                await asyncio.sleep(_AGAIN_S)
-                continue
-            told: dict[str, Any] = json.loads(body)
             for event in told["events"]:
                 at_s = heard_s - (told["clock_s"] - event["at_s"])
                 if at_s >= from_s:
                     return Heard(at_s, self._instance.name)
-            self._after, self._life = told["last"], told["life"]
-            self.known = tuple(told["known"])
             if wait_s and not told["events"] and heard_s - asked_s < _BREATH_S:
                 await asyncio.sleep(_BREATH_S)
             wait_s = WAIT_S
 
-    async def _ask(self, wait_s: float) -> tuple[int, str]:
+    async def _ask(self, wait_s: float) -> dict[str, Any]:
+        """What has happened since it was last asked.
+
+        Raises:
+            EngineError: it does not answer, or says something else.
+        """
         query = {
             "names": self._name,
             "after": self._after,
             "life": self._life,
             "wait_s": f"{wait_s:g}",
         }
-        return await self._cluster.http(self._instance, "GET", f"/_lab/events?{urlencode(query)}")
+        path = f"/_lab/events?{urlencode(query)}"
+        status, body = await self._cluster.http(self._instance, "GET", path)
+        try:
+            told = _told(status, body)
+        except ValueError as error:
+            raise EngineError(
+                f"{self._instance.name} reports no events at /_lab/events: {error}",
+                remedy="docs/failpoints.md says how a service reports events",
+            ) from error
+        self._after, self._life = told["last"], told["life"]
+        self.known = tuple(told["known"])
+        return told
+
+
+def _told(status: int, body: str) -> dict[str, Any]:
+    """An answer, with all that is wanted of it.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    if status != 200:
+        raise ValueError(f"it answered {status}")
+    told = json.loads(body)
+    if not isinstance(told, dict) or not told.keys() >= _WANTED:
+        raise ValueError(f"an answer has {', '.join(sorted(_WANTED))}, and this is {body[:100]!r}")
+    return told

@@ -320,7 +320,14 @@ async def test_services_that_report_no_events_are_found_before_the_load(cluster:
         return 404, "Not Found"
 
     cluster.http = refuse  # type: ignore[method-assign]
-    with pytest.raises(EngineError, match=r"app-1 reports no events: it answered 404"):
+    with pytest.raises(EngineError, match=r"app-1 reports no events .*: it answered 404"):
+        await watcher.check()
+
+    async def ramble(*_: Any) -> tuple[int, str]:
+        return 200, '{"events": []}'
+
+    cluster.http = ramble  # type: ignore[method-assign]
+    with pytest.raises(EngineError, match=r"an answer has clock_s, events, known, last, life"):
         await watcher.check()
 
 
