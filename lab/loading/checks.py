@@ -148,7 +148,7 @@ class Targets:
         self._ports: dict[tuple[str, str], set[str]] = {}
         self._deployments: list[Deployment] = []
         for topology, replicas in topologies:
-            self._deployments.append(deploy_topology(_with_replicas(topology, replicas)))
+            self._deployments.append(deploy_topology(with_replicas(topology, replicas)))
             hosts = {s.name: _hosts(s, replicas) for s in topology.services.values()}
             self.services |= dict.fromkeys(host for group in hosts.values() for host in group)
             for link in topology.all_links:
@@ -316,7 +316,8 @@ def _flat(value: object) -> Iterator[str]:
             yield from _flat(part)
 
 
-def _with_replicas(topology: Topology, replicas: Mapping[str, int]) -> Topology:
+def with_replicas(topology: Topology, replicas: Mapping[str, int]) -> Topology:
+    """The topology with a design's own numbers of replicas."""
     counts = {s.name: replicas.get(s.name, s.replicas) for s in topology.services.values()}
     services = {n: replace(s, replicas=counts[n]) for n, s in topology.services.items()}
     return replace(topology, services=services)

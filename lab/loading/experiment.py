@@ -272,11 +272,11 @@ class _Loader:
         around = Surroundings.of(
             (fault.name for fault in faults),
             (phase.name for phase in phases),
-            ((d["topology"], d["replicas"]) for d in designs.values()),
+            {name: (d["topology"], d["replicas"]) for name, d in designs.items()},
         )
         for fault in faults:
             for key, condition in fault.conditions.items():
-                for mistake in condition_mistakes(condition, fault.name, around):
+                for mistake in condition_mistakes(condition, fault.name, fault.model, around):
                     self._note((*fault.path, key), mistake)
 
     def _names(

@@ -110,8 +110,8 @@ def _rest(experiment: Experiment, names: Names) -> Iterator[tuple[str, Mistake]]
     for phase in experiment.phases:
         if phase.end_s - phase.start_s <= 2 * experiment.trim_s:
             yield f"phase `{phase.name}`", Mistake("nothing is left of it once it is trimmed")
-    topologies = [(d.topology, d.replicas) for d in experiment.designs.values()]
-    targets, faults = Targets(topologies), experiment.faults
+    topologies = {name: (d.topology, d.replicas) for name, d in experiment.designs.items()}
+    targets, faults = Targets(topologies.values()), experiment.faults
     around = Surroundings.of(
         (f.name for f in faults), (p.name for p in experiment.phases), topologies
     )
@@ -120,7 +120,7 @@ def _rest(experiment: Experiment, names: Names) -> Iterator[tuple[str, Mistake]]
         if fault.at_s < 0 or fault.for_s <= 0 or fault.until_s > experiment.duration_s + 1e-6:
             yield f"fault `{fault.name}`", Mistake("it does not lie inside the timeline")
         for condition in filter(None, (fault.when, fault.until)):
-            mistakes = condition_mistakes(condition, fault.name, around)
+            mistakes = condition_mistakes(condition, fault.name, fault.fault, around)
             yield from ((f"`{condition}` of fault `{fault.name}`", m) for m in mistakes)
 
 

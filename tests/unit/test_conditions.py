@@ -10,7 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from lab.conditions import Condition, parse_condition
+from lab.errors import SpecError
 from lab.experiment import Experiment, ScheduledFault
+from lab.faults import KINDS as REAL_KINDS
 from lab.loading import load_experiment
 
 from .loading_support import FIXTURES, KINDS, Pause
@@ -115,6 +117,24 @@ def test_every_fault_has_a_latest_end(tmp_path, timing, at_s, within_s, for_s, u
     found = (fault.at_s, fault.within_s, fault.for_s, fault.until_s)
     assert found == (at_s, within_s, for_s, until_s)
     assert fault.triggered == ("app.locked" in timing)
+
+
+def test_a_design_that_is_broken_has_what_the_fault_waits_for(tmp_path):
+    """Otherwise the run would take its time and prove nothing."""
+    for name, services in (("alone", "app"), ("pair", "app worker")):
+        lines = "".join(f"  {one}: {{image: {one}}}\n" for one in services.split())
+        metrics = ", ".join(f"{one}: 8000" for one in services.split())
+        lab = f"x-lab: {{entry: 'app:8000', links: [], metrics: {{{metrics}}}}}\n"
+        (tmp_path / f"{name}.yaml").write_text(f"services:\n{lines}{lab}")
+    text = FILE.format(topology="pair.yaml", timing="when: worker.locked", claim="fault")
+    file = tmp_path / "waits.yaml"
+    file.write_text(text)
+    assert load_experiment(file, REAL_KINDS)
+    file.write_text(text.replace("better: {", "better: {topology: alone.yaml, "))
+    with pytest.raises(SpecError) as caught:
+        load_experiment(file, REAL_KINDS)
+    said = [problem.message for problem in caught.value.problems]
+    assert said == ["design `better` has no `worker`, so it would wait for ever there"]
 
 
 def test_it_lasts_its_time_from_when_it_started():
