@@ -76,6 +76,8 @@ class Deployment:
     """Decides about all chance."""
     intercepted: frozenset[str] = frozenset()
     """Names of the link ends that need something in their path that knows HTTP."""
+    resolving: frozenset[str] = frozenset()
+    """Names of the instances that are to find others by DNS and not by their hosts file."""
 
     def instance(self, name: str) -> Instance:
         """The instance of that unique name.
@@ -124,6 +126,15 @@ class Intercepting(Protocol):
         ...
 
 
+@runtime_checkable
+class Resolving(Protocol):
+    """A fault of names, for which instances have to look names up."""
+
+    def resolves(self, deployment: Deployment) -> Iterable[str]:
+        """The names of these instances."""
+        ...
+
+
 def client_of(design: str) -> str:
     """The unique name of a design's load driver: `pool/client`."""
     return f"{design}/{CLIENT}"
@@ -162,8 +173,14 @@ def deploy_topology(topology: Topology, faults: Iterable[object] = ()) -> Deploy
 
 def _prepared(deployment: Deployment, faults: Iterable[object]) -> Deployment:
     """With what these faults need in place from the beginning."""
-    found = (fault.intercepts(deployment) for fault in faults if isinstance(fault, Intercepting))
-    return replace(deployment, intercepted=frozenset(chain.from_iterable(found)))
+    known = list(faults)
+    ends = (fault.intercepts(deployment) for fault in known if isinstance(fault, Intercepting))
+    instances = (fault.resolves(deployment) for fault in known if isinstance(fault, Resolving))
+    return replace(
+        deployment,
+        intercepted=frozenset(chain.from_iterable(ends)),
+        resolving=frozenset(chain.from_iterable(instances)),
+    )
 
 
 def _deployment(

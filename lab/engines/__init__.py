@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from lab.engines.abilities import (
+    Answer,
     Armable,
     DiskFillable,
     Ended,
@@ -31,10 +32,12 @@ from lab.engines.abilities import (
     Pausable,
     Point,
     Resettable,
+    Resolvable,
     Room,
     Scrapable,
     Session,
     Signalable,
+    Spoiling,
     Stoppable,
     Throttleable,
 )
@@ -45,6 +48,7 @@ if TYPE_CHECKING:  # small processes of an engine start quicker without the whol
     from lab.proxies import Proxies, Stream
 
 __all__ = [
+    "Answer",
     "Armable",
     "Bypasses",
     "Cluster",
@@ -66,11 +70,13 @@ __all__ = [
     "Point",
     "Probe",
     "Resettable",
+    "Resolvable",
     "Room",
     "Say",
     "Scrapable",
     "Session",
     "Signalable",
+    "Spoiling",
     "State",
     "Stoppable",
     "Throttleable",

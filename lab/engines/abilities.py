@@ -223,6 +223,57 @@ class MemoryLimitable(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Spoiling:
+    """What is wrong with the answers to questions for a name (DNS).
+
+    They say `rcode` (`NXDOMAIN`, `SERVFAIL`), do not come at all (`silent`), name an address at
+    which nobody is any more (`stale`), or come `delay_s` late.
+    """
+
+    rcode: str | None = None
+    silent: bool = False
+    stale: bool = False
+    delay_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer of a name server; `rcode` is None when none came. `is_right`: as it should be."""
+
+    rcode: str | None
+    addresses: tuple[str, ...]
+    is_right: bool
+    seconds: float
+
+
+@runtime_checkable
+class Resolvable(Protocol):
+    """Instances that the plan names for it find others by DNS, and can be answered wrongly."""
+
+    async def spoil_names(
+        self, instances: Sequence[Instance], name: str, why: str, spoiling: Spoiling
+    ) -> None:
+        """Answer these instances' questions for a name ("" is any) wrongly, in the name of `why`.
+
+        Raises:
+            InjectionError: one of them does not use DNS.
+        """
+        ...
+
+    async def mend_names(self, instances: Sequence[Instance], name: str, why: str) -> None:
+        """Answer rightly again, if nobody else wants otherwise."""
+        ...
+
+    async def look_up(self, instance: Instance, name: str, timeout_s: float) -> Answer:
+        """Ask for a name as that instance would."""
+        ...
+
+    async def lookups(self, instances: Sequence[Instance], name: str) -> int:
+        """How often these instances themselves asked for it ("" is anything) since they are up."""
+        ...
+
+
 @runtime_checkable
 class DiskFillable(Protocol):
     """A disk of an instance can be filled while it runs, if it has one of its own with a size.

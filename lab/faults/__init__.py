@@ -13,6 +13,7 @@ from lab.faults.blackhole import Blackhole
 from lab.faults.cpu_limit import CpuLimit
 from lab.faults.crash_loop import CrashLoop
 from lab.faults.disk_full import DiskFull
+from lab.faults.dns import Dns
 from lab.faults.exec import Exec
 from lab.faults.failpoint import Failpoint
 from lab.faults.fd_limit import FdLimit
@@ -47,6 +48,7 @@ KINDS: Final[Mapping[str, type[Fault]]] = {
         CpuLimit,
         CrashLoop,
         DiskFull,
+        Dns,
         Failpoint,
         FdLimit,
         Exec,

@@ -58,6 +58,18 @@ CASES: dict[str, Fault] = {
         {"link": LINK, "stream": "downstream"}
     ),
     **{
+        f"dns {what}": KINDS["dns"].model_validate(
+            {"service": "inventory", "host": "app", **settings}
+        )
+        for what, settings in {
+            "nxdomain": {"answer": "nxdomain"},
+            "servfail late": {"answer": "servfail", "delay": "100ms"},
+            "timeout": {"answer": "timeout"},
+            "stale": {"answer": "stale"},
+            "slow": {"delay": "200ms"},
+        }.items()
+    },
+    **{
         f"failpoint that {do}s": KINDS["failpoint"].model_validate(
             {"service": "inventory", "point": "reserving", "do": do}
             | ({"delay": "50ms"} if do == "delay" else {})

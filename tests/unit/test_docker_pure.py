@@ -58,17 +58,18 @@ def test_every_address_is_given_once_containers_below_and_links_above() -> None:
     assert len({*below, *above}) == len(below) + len(above) == 4 + 5 + 5
     assert all(address in IPv4Network("198.18.7.0/25") for address in below)
     assert all(address in layout.upper for address in above)
-    assert not {SUBNET[0], SUBNET[1], SUBNET[-1]} & {*below, *above}
+    assert not {SUBNET[0], SUBNET[1], SUBNET[-1], layout.nobody} & {*below, *above}
+    assert layout.nobody in layout.lower
 
 
 @pytest.mark.parametrize(
     ("containers", "ends", "prefix"),
-    [(1, 1, 24), (126, 126, 24), (127, 1, 23), (1, 127, 23), (10, 500, 22)],
+    [(1, 1, 24), (125, 126, 24), (126, 1, 23), (1, 127, 23), (10, 500, 22)],
 )
 def test_the_network_grows_with_the_run(containers: int, ends: int, prefix: int) -> None:
     """Both halves have room."""
     assert prefix_for(containers, ends) == prefix
-    assert 2 ** (31 - prefix) >= max(containers, ends) + 2
+    assert 2 ** (31 - prefix) >= max(containers + 1, ends) + 2
 
 
 def test_a_client_knows_its_links_by_both_names_and_the_rest_by_its_real_address() -> None:

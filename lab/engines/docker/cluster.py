@@ -25,6 +25,7 @@ from lab.engines.docker.health import Health
 from lab.engines.docker.inside import Insider
 from lab.engines.docker.layout import Layout
 from lab.engines.docker.limits import changed, read, set_cpus, set_memory
+from lab.engines.docker.naming import Naming
 from lab.engines.docker.prometheus import Prometheus
 from lab.engines.docker.scraping import Scraping
 from lab.engines.docker.usage import UsageMeter
@@ -54,7 +55,7 @@ class Handles:
     sessions: list[tuple[str, DockerSession]] = field(default_factory=list)
 
 
-class DockerCluster(Failing, Intercepting, Scraping, FullDisks, FewFiles, Execution):
+class DockerCluster(Failing, Naming, Intercepting, Scraping, FullDisks, FewFiles, Execution):
     """`lab.engines.Cluster`, with every optional ability."""
 
     engine = "docker"
@@ -219,7 +220,15 @@ class DockerCluster(Failing, Intercepting, Scraping, FullDisks, FewFiles, Execut
         ]
         left = [*await residue(self, cut, self._handles.jobs), *await self.armed_rules()]
         held = await self._handles.insider.left() if self._handles.insider else []
-        return [*left, *limited, *shut, *await self.armed(), *held, *self._commands_left()]
+        return [
+            *left,
+            *limited,
+            *shut,
+            *await self.armed(),
+            *held,
+            *self._commands_left(),
+            *await self.spoilt_names(),
+        ]
 
     async def bypasses(self) -> Bypasses | None:
         """A client finds only its links' addresses in its hosts file: nobody looks."""

@@ -13,7 +13,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
-from lab.engines.docker.layout import Layout, hosts_of
+from lab.engines.docker.layout import PROXY, Layout, hosts_of
 from lab.engines.docker.owner import INSTANCE, PART
 from lab.errors import EngineError
 from lab.plan import Deployment, Instance
@@ -34,9 +34,16 @@ def instance_config(
     network: str,
     labels: Mapping[str, str],
 ) -> Config:
-    """The container of one instance, in the run's network with its links in its hosts file."""
+    """The container of one instance, in the run's network, with its links in its hosts file.
+
+    One that is to look names up finds them at the network agent, by way of Docker's own resolver.
+    """
     service, sized = instance.service, instance.service.sized
-    hosts = hosts_of(instance.name, instance.design, deployment, layout)
+    if instance.name in deployment.resolving:
+        names = {"Dns": [str(layout.containers[PROXY])], "DnsSearch": ["."]}
+    else:
+        hosts = hosts_of(instance.name, instance.design, deployment, layout)
+        names = {"ExtraHosts": hosts}
     config: Config = {
         "Image": image,
         "Hostname": instance.host,
@@ -53,7 +60,7 @@ def instance_config(
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": {
             **_limits(service),
-            "ExtraHosts": hosts,
+            **names,
             "LogConfig": _LOG,
             "NetworkMode": network,
             "RestartPolicy": _restart(service.restart),

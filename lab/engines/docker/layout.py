@@ -48,6 +48,11 @@ class Layout:
         """Where links live."""
         return list(self.subnet.subnets())[1]
 
+    @property
+    def nobody(self) -> IPv4Address:
+        """An address of this network that nothing ever has."""
+        return self.lower[-1]
+
     def container_name(self, name: str) -> str:
         """The container's name: `lab-1f0c2a9b-pool-app-1`."""
         return f"lab-{_safe(self.run_id)[-8:]}-{self._slug(name)}"
@@ -74,7 +79,7 @@ class Layout:
 
 def prefix_for(containers: int, ends: int) -> int:
     """Length of the network prefix with room for so many: 24, or shorter for a big run."""
-    need = max(containers + _RESERVED, ends + _RESERVED)
+    need = max(containers + _RESERVED + 1, ends + _RESERVED)  # one address stays nobody's
     return min(24, 31 - (need - 1).bit_length())
 
 

@@ -147,8 +147,9 @@ def agent(setting: Setting, network_container: str) -> Part:
         host={
             "NetworkMode": f"container:{network_container}",
             "CapDrop": ["ALL"],
+            # It answers at port 53 where names are looked up.
             # Kernels without nf_tables are spoken to through a raw socket (iptables-legacy).
-            "CapAdd": ["NET_ADMIN", "NET_RAW"],
+            "CapAdd": ["NET_ADMIN", "NET_RAW", "NET_BIND_SERVICE"],
             "LogConfig": {"Type": "none"},
         },
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import lab
 from lab.engines import Say, Wanted
-from lab.engines.docker import grafana, parts, prometheus
+from lab.engines.docker import grafana, naming, parts, prometheus
 from lab.engines.docker.clean import clean, leftovers
 from lab.engines.docker.cluster import DockerCluster, Handles
 from lab.engines.docker.daemon import Daemon, connect
@@ -214,6 +214,7 @@ class BringUp:
         self.agent = agent = Agent(channel)
         await agent.order("route", subnet=str(layout.upper), own=str(layout.containers[PROXY]))
         await agent.order("account", addresses=[str(address) for address in layout.links.values()])
+        await naming.serve(agent, self._deployment, layout, str(layout.containers[PROXY]))
 
     async def _start_interceptor(self, setting: Setting, network: str) -> None:
         """In the path of links that need one; nothing is started where none does."""

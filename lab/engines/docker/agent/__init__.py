@@ -11,6 +11,7 @@ touching any other, nor the containers at its ends. It waits ready in a process 
 
     kernel                            commands of the kernel's tools
     rules, connections, tries         packet rules, open connections, probes
+    names, dns                        a name server for services that look names up
     agent, __main__                   orders in, answers out
 """
 

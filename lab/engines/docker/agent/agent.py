@@ -11,11 +11,12 @@ from typing import Any
 
 from .connections import Connections
 from .kernel import run
+from .names import Names
 from .rules import Rules
 from .tries import Tries
 
 
-class Agent(Rules, Tries, Connections):
+class Agent(Rules, Tries, Connections, Names):
     """Public methods are the orders; their arguments are the keys of the message."""
 
     def __init__(self) -> None:
