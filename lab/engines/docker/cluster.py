@@ -55,7 +55,7 @@ class Handles:
     sessions: list[tuple[str, DockerSession]] = field(default_factory=list)
 
 
-class DockerCluster(Failing, Naming, Intercepting, Scraping, FullDisks, FewFiles, Execution):
+class DockerCluster(Failing, Intercepting, Naming, Scraping, FullDisks, FewFiles, Execution):
     """`lab.engines.Cluster`, with every optional ability."""
 
     engine = "docker"
