@@ -36,7 +36,10 @@ class HttpRule:
 
 @dataclass(frozen=True, slots=True)
 class Strikes:
-    """Requests since a rule was armed: that passed by, that it is about, that it struck."""
+    """Requests since a rule was armed: that passed by, that it is about, that it struck.
+
+    A connection that carries no HTTP counts as one that passed by.
+    """
 
     seen: int
     matched: int

@@ -381,6 +381,12 @@ async def test_what_is_not_http_passes_all_the_same(text):
         assert await asyncio.wait_for(reader.readexactly(len(text)), 5) == text
         writer.write(b"more")
         assert await asyncio.wait_for(reader.readexactly(4), 5) == b"more"
+        seen, matched, _ = await lab.counts()
+        assert seen >= 1
+        assert matched == 0
+        await lab.disarm()
+        await lab.arm(status=503)
+        assert await lab.counts() == (1, 0, 0)  # this connection, that no rule can be about
         writer.close()
 
 

@@ -70,6 +70,7 @@ class Relay:
         self._loop = asyncio.get_running_loop()
         self._held = 0
         self._is_pipe = False  # no HTTP any more
+        self._is_unread = False  # because it never was, or is none any more
         self._is_over = False  # ended by us: nothing that comes counts
         self._dialling: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -121,6 +122,8 @@ class Relay:
                 if waiting:
                     waiting.cancel()
             other, self._server = self._server, None
+            if self._is_unread:
+                self._rules.unread -= 1
         elif side is self._server:
             self._server, other = None, self.client
         else:
@@ -244,7 +247,7 @@ class Relay:
                 return False
             request = request_head(data[:end])
         except NotHttpError:
-            self._is_pipe = True
+            self._give_up()
             return True
         self._pending = data[end:]
         rule = self._rules.striking(request)
@@ -257,8 +260,14 @@ class Relay:
         return True
 
     def _delayed(self, exchange: Exchange) -> None:
-        self._admit(exchange)
-        self._go_on(_DELAYED)
+        if not self._is_over:
+            self._admit(exchange)
+            self._go_on(_DELAYED)
+
+    def _give_up(self) -> None:
+        """What the client sends is no HTTP; rules hear of that, for they will strike nothing."""
+        self._is_pipe = self._is_unread = True
+        self._rules.unread_begins()
 
     def _admit(self, exchange: Exchange) -> None:
         """It is its turn: on to the server, or answered here once it is read."""
@@ -279,7 +288,7 @@ class Relay:
         try:
             end = body.take(data)
         except NotHttpError:
-            self._is_pipe = True
+            self._give_up()
             return
         self._pending = data[end:]
         if exchange and exchange.ours is None:

@@ -79,12 +79,23 @@ class Rules:
     """The rules of a link, in the order in which they were armed: the first that strikes acts."""
 
     def __init__(self) -> None:
+        self.unread = 0  # connections that are open and carry no HTTP
         self.armed: dict[str, Rule] = {}
         self._gone: dict[str, Rule] = {}
 
     def arm(self, rule: Rule) -> None:
-        """Add a rule; one that is armed already stays as it is, with its counts."""
+        """Add a rule; one that is armed already stays as it is, with its counts.
+
+        Connections that cannot be read count as a request each that it is not about.
+        """
+        rule.seen += self.unread
         self.armed.setdefault(rule.spec.name, rule)
+
+    def unread_begins(self) -> None:
+        """One more."""
+        self.unread += 1
+        for rule in self.armed.values():
+            rule.seen += 1
 
     def disarm(self, name: str) -> None:
         """Remove a rule; its counts can still be asked for."""
