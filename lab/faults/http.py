@@ -12,41 +12,22 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
-from collections.abc import Iterator, Mapping
 from typing import ClassVar, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
 from lab.engines import Cluster, Interceptable
-from lab.faults.base import PROBE_TIMEOUT_S, LinkFault, Observation
-from lab.faults.chance import plausible
+from lab.faults.base import PROBE_TIMEOUT_S, Observation
+from lab.faults.requests import RequestFault
 from lab.plan import Deployment
 from lab.proxies.striking import Attempt, HttpRule, Strikes
-from lab.units import Bytes, Seconds, Share, format_duration, format_share, format_size
+from lab.units import Bytes, Seconds, format_duration, format_size
 
 _SEEN_SHARE = 0.8
 """A delay counts as seen from this share on: timers round."""
 
-NOT_HTTP: Mapping[int, str] = {
-    53: "DNS",
-    443: "TLS",
-    1433: "SQL Server",
-    3306: "MySQL",
-    4222: "NATS",
-    5432: "PostgreSQL",
-    5672: "AMQP",
-    6379: "Redis",
-    9042: "Cassandra",
-    9092: "Kafka",
-    11211: "memcached",
-    26379: "Redis Sentinel",
-    27017: "MongoDB",
-}
-"""Ports on which something else than HTTP/1 is spoken (the registry of IANA)."""
 
-
-class Http(LinkFault):
+class Http(RequestFault):
     """Requests of a link are answered with `status`, wait for `delay`, or get `truncate` bytes."""
 
     model_config = ConfigDict(
@@ -74,17 +55,6 @@ class Http(LinkFault):
         description="so many bytes of the answer's body arrive (one less than all, if it is"
         " shorter), and then the connection ends: less than Content-Length promises",
     )
-    method: str | None = Field(default=None, description="only requests like `POST`; else all")
-    path: str | None = Field(
-        default=None,
-        description="only requests of this path, without its query; `*` is anything: `/orders/*`",
-    )
-    share: Share = Field(
-        default=1.0, gt=0, le=1, description="of these requests, drawn from the run's seed"
-    )
-    first: int | None = Field(
-        default=None, ge=1, description="only so many of these requests, on each link end"
-    )
     body: str = Field(default="", description="of the answer with `status`")
     retry_after: Seconds | None = Field(
         default=None, ge=1, description="a Retry-After header with `status`, in whole seconds"
@@ -98,14 +68,8 @@ class Http(LinkFault):
             raise ValueError("`status` answers in the server's place, so nothing is to `truncate`")
         if self.status is None and (self.body or self.retry_after is not None):
             raise ValueError("`body` and `retry_after` are of an answer with `status`")
-        if self.first is not None and self.share < 1:
-            raise ValueError("`first` counts requests and `share` draws them: write one of them")
         if self.delay is not None and self.delay <= 0:
             raise ValueError("a `delay` is longer than nothing")
-        if self.method is not None and not re.fullmatch("[A-Z]+", self.method):
-            raise ValueError(f"`{self.method}` is not a method: write it like POST")
-        if self.path is not None and not re.fullmatch(r"[/*][^\s?#]*", self.path):
-            raise ValueError(f"`{self.path}` is not a path: it begins with / and has no ? or space")
         return self
 
     def describe(self) -> str:
@@ -115,27 +79,11 @@ class Http(LinkFault):
             effects.append(str(self.status))
         if self.truncate is not None:
             effects.append(f"answers cut after {format_size(self.truncate)}")
-        which = " ".join(word for word in (self.method, self.path) if word) or "requests"
-        if self.first is not None:
-            which = f"the first {self.first} {which}"
-        elif self.share < 1:
-            which = f"{format_share(self.share)} of {which}"
-        return f"{' and '.join(effects)} for {which} on {self.link}"
+        return f"{' and '.join(effects)} for {self.which()} on {self.link}"
 
     def places(self, deployment: Deployment) -> set[tuple[str, str]]:
         """Faults of other requests, or that do something else to them, are no trouble."""
         return {(target, self._rule_name) for target in self.targets(deployment)}
-
-    def intercepts(self, deployment: Deployment) -> tuple[str, ...]:
-        """All of its link ends."""
-        return self.targets(deployment)
-
-    def misfits(self, deployment: Deployment) -> Iterator[tuple[str, str, str]]:
-        """Links on which no HTTP is spoken: the field, what is wrong, what to do instead."""
-        for link in dict.fromkeys(end.link for end in self.ends(deployment)):
-            if what := NOT_HTTP.get(link.port):
-                wrong = f"`{link}` carries no HTTP: port {link.port} is {what}'s"
-                yield "link", wrong, "use a fault of bytes, like latency or limit_data"
 
     async def inject(self, cluster: Cluster) -> None:
         """Arm the rule on every end."""
@@ -161,8 +109,7 @@ class Http(LinkFault):
         """
         assert isinstance(cluster, Interceptable)  # noqa: S101 - `needs` was checked before
         ends = self.ends(cluster.deployment)
-        pretends = f"{self.method or 'GET'} {(self.path or '/lab').replace('*', 'lab')}"
-        pretends += f" {self._rule_name}"
+        pretends = f"{self.example()} {self._rule_name}"
         timeout_s = (self.delay or 0.0) + PROBE_TIMEOUT_S
         tries, plain, counts = await asyncio.gather(
             asyncio.gather(*(cluster.attempt(end, pretends, timeout_s) for end in ends)),
@@ -171,7 +118,7 @@ class Http(LinkFault):
         )
         seen = [self._is_struck(*pair) for pair in zip(tries, plain, strict=True)]
         found = [count for count in counts.values() if count]
-        in_effect = all(seen) and len(found) == len(ends) and all(map(self._is_as_meant, found))
+        in_effect = all(seen) and len(found) == len(ends) and all(map(self.is_as_meant, found))
         text = ", ".join(sorted(set(map(_said, tries))))
         if found:
             struck, matched = (sum(getattr(c, n) for c in found) for n in ("struck", "matched"))
@@ -207,17 +154,11 @@ class Http(LinkFault):
             return found.outcome == "cut" and plain.outcome == "answered"
         return found.status == self.status if self.status is not None else True
 
-    def _is_as_meant(self, count: Strikes) -> bool:
-        """Whether as many requests were struck as there should be."""
-        if count.seen and not count.matched:
-            return False  # real requests pass by, and it is about none of them
-        if self.truncate is not None:  # answers without a body cannot be cut
-            return count.struck <= count.matched and bool(count.struck) == bool(count.matched)
-        if self.first is not None:
-            return count.struck == min(self.first, count.matched)
-        if self.share < 1:
-            return plausible(count.struck, count.matched, self.share)
-        return count.struck == count.matched
+    def is_as_meant(self, count: Strikes) -> bool:
+        """Answers without a body cannot be cut."""
+        if self.truncate is None or (count.seen and not count.matched):
+            return super().is_as_meant(count)
+        return count.struck <= count.matched and bool(count.struck) == bool(count.matched)
 
 
 def _said(found: Attempt) -> str:

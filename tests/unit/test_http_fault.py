@@ -84,7 +84,7 @@ def test_what_makes_no_sense_is_refused(settings, why):
     ],
 )
 def test_the_counts_must_agree(settings, count, is_as_meant):
-    assert http(**settings)._is_as_meant(Strikes(*count)) == is_as_meant
+    assert http(**settings).is_as_meant(Strikes(*count)) == is_as_meant
 
 
 EXPERIMENT = """
