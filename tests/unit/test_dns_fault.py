@@ -91,7 +91,9 @@ def test_who_looks_names_up_has_them_in_no_file():
     own = own_parts(deployment, drivers=True)
     layout = lay_out("1f0c2a9b", deployment, IPv4Network("198.18.7.0/24"), own)
     app, queue = deployment.instance("shop/app-1"), deployment.instance("shop/queue-1")
-    config = instance_config(app, "i", deployment, layout, "net", {})["HostConfig"]
+    config = instance_config(app, "i", deployment, layout, "net", {})
+    assert config["Hostname"] == "app-1.shop"  # Docker would answer for `app-1`, past the links
+    config = config["HostConfig"]
     assert "ExtraHosts" not in config
     assert config["Dns"] == [str(layout.containers[PROXY])]
     assert config["DnsSearch"] == ["."]

@@ -23,6 +23,8 @@ Config = dict[str, Any]
 
 _PERIOD_US = 100_000  # what Docker makes of `--cpus`
 
+_HOSTNAME_MAX = 63
+
 _LOG = {"Type": "json-file", "Config": {"max-size": "20m", "max-file": "2"}}
 
 
@@ -46,7 +48,7 @@ def instance_config(
         names = {"ExtraHosts": hosts}
     config: Config = {
         "Image": image,
-        "Hostname": instance.host,
+        "Hostname": _hostname(instance, deployment, layout),
         "Env": [f"{name}={value}" for name, value in service.environment.items()],
         "Labels": {
             **labels,
@@ -82,6 +84,15 @@ def instance_config(
         "StopSignal": service.stop_signal,
     }
     return {**config, **{key: value for key, value in optional.items() if value is not None}}
+
+
+def _hostname(instance: Instance, deployment: Deployment, layout: Layout) -> str:
+    """Its own name; where names are looked up, one that nobody else looks up.
+
+    Docker's resolver gives away the real address behind any hostname of the network
+    (moby, daemon/container_operations.go: updateNetworkConfig), past the links.
+    """
+    return layout.alias(instance)[:_HOSTNAME_MAX] if deployment.resolving else instance.host
 
 
 def part_config(
