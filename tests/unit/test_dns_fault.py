@@ -92,7 +92,8 @@ def test_who_looks_names_up_has_them_in_no_file():
     layout = lay_out("1f0c2a9b", deployment, IPv4Network("198.18.7.0/24"), own)
     app, queue = deployment.instance("shop/app-1"), deployment.instance("shop/queue-1")
     config = instance_config(app, "i", deployment, layout, "net", {})
-    assert config["Hostname"] == "app-1.shop"  # Docker would answer for `app-1`, past the links
+    # Docker would answer for the hostname `app-1` by itself, past the links.
+    assert config["Hostname"] == "lab-1f0c2a9b-shop-app-1"
     config = config["HostConfig"]
     assert "ExtraHosts" not in config
     assert config["Dns"] == [str(layout.containers[PROXY])]

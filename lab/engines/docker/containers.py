@@ -90,9 +90,12 @@ def _hostname(instance: Instance, deployment: Deployment, layout: Layout) -> str
     """Its own name; where names are looked up, one that nobody else looks up.
 
     Docker's resolver gives away the real address behind any hostname of the network
-    (moby, daemon/container_operations.go: updateNetworkConfig), past the links.
+    (moby, daemon/container_operations.go: updateNetworkConfig), past the links. And no dot: what
+    is behind it would be a domain to search for names that fail (resolv.conf(5)).
     """
-    return layout.alias(instance)[:_HOSTNAME_MAX] if deployment.resolving else instance.host
+    if deployment.resolving:
+        return layout.container_name(instance.name)[:_HOSTNAME_MAX]
+    return instance.host
 
 
 def part_config(
