@@ -254,7 +254,7 @@ class Resolvable(Protocol):
     async def spoil_names(
         self, instances: Sequence[Instance], name: str, why: str, spoiling: Spoiling
     ) -> None:
-        """Answer these instances' questions for a name ("" is any) wrongly, in the name of `why`.
+        """Answer these instances' questions for a name wrongly, in the name of `why`.
 
         Raises:
             InjectionError: one of them does not use DNS.
@@ -269,8 +269,8 @@ class Resolvable(Protocol):
         """Ask for a name as that instance would."""
         ...
 
-    async def lookups(self, instances: Sequence[Instance], name: str) -> int:
-        """How often these instances themselves asked for it ("" is anything) since they are up."""
+    async def lookups(self, instances: Sequence[Instance], name: str, why: str) -> tuple[int, int]:
+        """How often these instances looked it up since they are up, and how often `why` hit."""
         ...
 
 

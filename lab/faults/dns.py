@@ -117,18 +117,18 @@ class Dns(ServiceFault):
     async def observe(self, cluster: Cluster) -> Observation:
         """Ask the name server for the name on behalf of each instance, and time the answer.
 
-        The service's own questions are counted beside it: one that keeps what it once learned asks
+        The service's own look-ups are counted beside it: one that keeps what it once learned makes
         none, and then nothing happens to it.
         """
         assert isinstance(cluster, Resolvable)  # noqa: S101 - `needs` was checked before
         instances = self.instances(cluster.deployment)
         timeout_s = (self.delay or 0.0) + PROBE_TIMEOUT_S
-        answers, asked = await asyncio.gather(
+        answers, (asked, hit) = await asyncio.gather(
             asyncio.gather(*(cluster.look_up(i, self.host, timeout_s) for i in instances)),
-            cluster.lookups(instances, self.host),
+            cluster.lookups(instances, self.host, self._why),
         )
         text = ", ".join(sorted(set(map(_said, answers))))
-        text += f"; {self.service} itself asked {asked} times so far"
+        text += f"; {self.service} looked it up {asked} times so far, {hit} were hit"
         return Observation.of(map(self._is_wrong, answers), text)
 
     @property

@@ -79,11 +79,13 @@ class Naming:
         is_right = rcode == "NOERROR" and sorted(found["addresses"]) == sorted(right)
         return Answer(rcode, tuple(found["addresses"]), is_right, found["seconds"])
 
-    async def lookups(self, instances: Sequence[Instance], name: str) -> int:
-        """Questions of these instances for a name, since they are up."""
+    async def lookups(self, instances: Sequence[Instance], name: str, why: str) -> tuple[int, int]:
+        """Look-ups of a name by these instances since they are up: all, and those hit by `why`."""
         clients = [str(self.layout.containers[instance.name]) for instance in instances]
-        found = await self._agent.order("names_asked", clients=clients, name=name.lower())
-        return sum(found.values())
+        asked, hit = await self._agent.order(
+            "names_asked", clients=clients, name=name.lower(), why=why
+        )
+        return asked, hit
 
     async def spoilt_names(self) -> list[str]:
         """What is answered wrongly, in words, each beginning with the instance's name."""
@@ -91,6 +93,6 @@ class Naming:
             return []
         owners = {str(address): name for name, address in self.layout.containers.items()}
         return [
-            f"{owners[client]}: its questions for {name or 'any name'} are answered wrongly"
+            f"{owners[client]}: its questions for {name} are answered wrongly"
             for client, name in await self._agent.order("spoilt_names")
         ]

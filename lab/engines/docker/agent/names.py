@@ -32,13 +32,14 @@ class Spoiling:
 
 
 class Names:
-    """Orders about names. Clients are addresses; the name `""` means all names."""
+    """Orders about names. Clients are addresses; names are in lower case."""
 
     def __init__(self) -> None:
         super().__init__()
         self._zones: dict[str, dict[str, list[str]]] = {}
         self._spoilt: dict[tuple[str, str], dict[str, Spoiling]] = {}
         self._asked: Counter[tuple[str, str]] = Counter()
+        self._hit: Counter[tuple[str, str, str]] = Counter()  # client, name, why
         self._home = ""
         self._serving: tuple[asyncio.Server, asyncio.DatagramTransport] | None = None
         self._late: set[asyncio.Task[None]] = set()
@@ -78,16 +79,15 @@ class Names:
         """Clients and names whose answers are spoilt."""
         return sorted(self._spoilt)
 
-    async def names_asked(self, clients: Sequence[str], name: str) -> dict[str, int]:
-        """How often each client asked for a name since names are served; `""` is any name."""
-        return {
-            client: sum(
-                times
-                for (asker, asked), times in self._asked.items()
-                if asker == client and name in ("", asked)
-            )
-            for client in clients
-        }
+    async def names_asked(self, clients: Sequence[str], name: str, why: str) -> list[int]:
+        """How often these clients asked for a name's address, and were answered wrongly by `why`.
+
+        Since names are served.
+        """
+        return [
+            sum(self._asked[client, name] for client in clients),
+            sum(self._hit[client, name, why] for client in clients),
+        ]
 
     async def ask_name(self, client: str, name: str, timeout_s: float) -> dict[str, Any]:
         """Ask for a name as if a client did, over UDP, and time the answer."""
@@ -119,13 +119,13 @@ class Names:
             question = dns.read_question(data)
         except dns.MalformedError as error:
             return error.answer, 0.0
-        client = asker
-        if asker == self._home and question.on_behalf:
-            client = question.on_behalf  # our own try
-        else:
-            self._asked[client, question.name] += 1
+        is_own = asker == self._home and question.on_behalf is not None
+        client = question.on_behalf or asker if is_own else asker
         zone = self._zones.get(client, {})
-        spoiling = self._spoiling(client, question.name) if question.name in zone else Spoiling()
+        why, spoiling = self._spoiling(client, question.name)
+        if not is_own and question.kind == dns.TYPE_A:
+            self._asked[client, question.name] += 1
+            self._hit[client, question.name, why] += 1
         addresses: Sequence[str] = zone.get(question.name, ())
         if spoiling.silent:
             return None, 0.0
@@ -138,11 +138,10 @@ class Names:
             addresses = ()
         return dns.answer(question, dns.NO_ERROR, addresses), spoiling.delay_s
 
-    def _spoiling(self, client: str, name: str) -> Spoiling:
-        for key in ((client, name), (client, "")):
-            if spoilt := self._spoilt.get(key):
-                return list(spoilt.values())[-1]
-        return Spoiling()
+    def _spoiling(self, client: str, name: str) -> tuple[str, Spoiling]:
+        """In whose name an answer is spoilt, and how; by nobody and not at all, where it is not."""
+        spoilt = self._spoilt.get((client, name))
+        return list(spoilt.items())[-1] if spoilt else ("", Spoiling())
 
     def hear(
         self, transport: asyncio.DatagramTransport, data: bytes, peer: tuple[str, int]
