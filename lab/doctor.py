@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import docker
 
 from lab.engines.docker.clean import leftovers
 from lab.engines.docker.daemon import connect
+from lab.engines.docker.offers import kernel_offers
 from lab.engines.local.leftovers import leftovers as local_leftovers
 from lab.engines.local.recipes import RECIPES, wheels
 from lab.errors import EngineError
@@ -26,6 +27,13 @@ ENOUGH_DISK_BYTES = 6 * 2**30
 """The images take about 2 GiB; building them needs room beside that."""
 
 ENOUGH_FILES = 4096
+
+_PACKET_NEEDS = (
+    ("share", "statistic", "`loss` is refused"),
+    ("queue", "NFQUEUE", "`loss` but for `stream: upstream` is refused, and all others"),
+)
+_MODULES = {"share": "xt_statistic xt_comment", "queue": "nfnetlink_queue xt_NFQUEUE xt_mark"}
+"""Of the kernel, by what they bring."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,7 @@ def examine() -> Iterator[Finding]:
         yield _docker(client)
         yield _disk(client)
         yield _base_image(client)
+        yield packet_faults(kernel_offers(client))
     yield _leftovers(client)
     yield _browser()
 
@@ -147,6 +156,34 @@ def _base_image(client: docker.DockerClient) -> Finding:
         remedy="apt-get install mmdebstrap"
         if os.geteuid() == 0
         else "sudo apt-get install mmdebstrap",
+        needed=False,
+    )
+
+
+def packet_faults(offers: Mapping[str, str] | None) -> Finding:
+    """Which faults of single packets the engine's kernel can host; `offers` as it was tried."""
+    what = "packet faults"
+    if offers is None:
+        return Finding(what, fine=True, detail="found out once the first run has built its image")
+    netem = "is there" if not offers["netem"] else "is not"
+    unused = f"netem {netem}; the lab does without"
+    if offers["iptables"]:
+        return Finding(
+            what,
+            fine=False,
+            detail=f"no iptables, so no partition and no fault of packets; {unused}",
+            remedy="sudo modprobe -a nf_tables nft_compat ip_tables iptable_filter",
+        )
+    lost = [f"no {word}: {means}" for key, word, means in _PACKET_NEEDS if offers[key]]
+    if not lost:
+        detail = f"all of them: statistic and NFQUEUE are there; {unused}"
+        return Finding(what, fine=True, detail=detail)
+    modules = " ".join(_MODULES[key] for key in _MODULES if offers[key])
+    return Finding(
+        what,
+        fine=False,
+        detail=f"{'; '.join(lost)}; {unused}",
+        remedy=f"sudo modprobe -a {modules}",
         needed=False,
     )
 

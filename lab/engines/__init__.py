@@ -41,6 +41,7 @@ from lab.engines.abilities import (
     Stoppable,
     Throttleable,
 )
+from lab.engines.packets import Disturbable, Disturbance, Unpluggable, Volley
 
 if TYPE_CHECKING:  # small processes of an engine start quicker without the whole language of files
     from lab.history import Sample
@@ -53,6 +54,8 @@ __all__ = [
     "Bypasses",
     "Cluster",
     "DiskFillable",
+    "Disturbable",
+    "Disturbance",
     "Driver",
     "Ended",
     "Engine",
@@ -81,7 +84,9 @@ __all__ = [
     "Stoppable",
     "Throttleable",
     "Traffic",
+    "Unpluggable",
     "Usage",
+    "Volley",
     "Wanted",
 ]
 

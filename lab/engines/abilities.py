@@ -368,16 +368,21 @@ class Resettable(Protocol):
 class Partitionable(Protocol):
     """Packets of a link can be dropped; established connections stall and go on after healing."""
 
-    async def cut(self, ends: Sequence[LinkEnd], way: Way = "both") -> None:
+    async def cut(self, ends: Sequence[LinkEnd], way: Way = "both", why: str = "cut") -> None:
         """Drop every packet of these link ends; cutting what is cut changes nothing.
 
         One way: `upstream` drops what clients send, `downstream` what servers send. New
-        connections hang with either; those there are still carry bytes the other way.
+        connections hang with either; those there are still carry bytes the other way. It lasts for
+        as long as it is wanted in anybody's name (`why`).
         """
         ...
 
-    async def mend(self, ends: Sequence[LinkEnd], way: Way = "both") -> None:
-        """Stop dropping; mending what is whole changes nothing, nor does the other way."""
+    async def mend(self, ends: Sequence[LinkEnd], way: Way = "both", why: str = "cut") -> None:
+        """Stop dropping in that name; mending what is whole changes nothing."""
+        ...
+
+    async def cuts(self) -> Mapping[str, Sequence[str]]:
+        """In whose names link ends are cut, by `LinkEnd.name`: the word of whoever drops."""
         ...
 
     async def passing(self, end: LinkEnd, timeout_s: float = 1.0) -> frozenset[Stream]:

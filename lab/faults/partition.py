@@ -4,6 +4,8 @@ Dropped at packet level on the links' own addresses: a new connection gets no SY
 established one stalls and, once healed, goes on where it was (TCP sends again, with a back-off
 that can make recovery last about as long as the partition did).
 
+Several may cut one link at once: packets pass again when the last of them has healed.
+
 One way, new connections hang as well, because a handshake needs both ways. On one that is there
 already, bytes go on arriving the other way; with real packets only about a window of them, since
 their acknowledgements are dropped.
@@ -20,6 +22,7 @@ from pydantic import ConfigDict, Field, model_validator
 from lab.engines import Cluster, Partitionable
 from lab.faults.base import PROBE_TIMEOUT_S, Fault, Member, Observation, probe_all, summary
 from lab.faults.members import is_client, is_server
+from lab.faults.packets import owner_of
 from lab.plan import Deployment, LinkEnd
 from lab.proxies import Stream, Way, streams
 from lab.topology import CLIENT
@@ -116,36 +119,46 @@ class Partition(Fault):
         """The names of its link ends."""
         return tuple(self.cuts(deployment))
 
+    def places(self, deployment: Deployment) -> set[tuple[str, str]]:
+        """Its targets, in its own name: others may cut the same, and each heals alone."""
+        return {(target, owner_of(self)) for target in self.targets(deployment)}
+
     async def inject(self, cluster: Cluster) -> None:
         """Drop the packets."""
         assert isinstance(cluster, Partitionable)  # noqa: S101 - `needs` was checked before
         for way, ends in self._by_way(cluster.deployment):
-            await cluster.cut(ends, way)
+            await cluster.cut(ends, way, owner_of(self))
 
     async def heal(self, cluster: Cluster) -> None:
         """Let packets pass."""
         assert isinstance(cluster, Partitionable)  # noqa: S101 - `needs` was checked before
         for way, ends in self._by_way(cluster.deployment):
-            await cluster.mend(ends, way)
+            await cluster.mend(ends, way, owner_of(self))
 
     async def observe(self, cluster: Cluster) -> Observation:
-        """In effect when nothing sent that way arrives and no new connection is answered.
+        """In effect when it drops, nothing sent that way arrives and no new connection is answered.
 
-        Gone when it arrives everywhere: connections may be silent for another reason.
+        Gone when it does not drop and things arrive, or another partition keeps them: connections
+        may be silent for another reason.
         """
         assert isinstance(cluster, Partitionable)  # noqa: S101 - `needs` was checked before
         cuts = list(self.cuts(cluster.deployment).values())
         ends = [end for end, _ in cuts]
-        probes, passing = await asyncio.gather(
+        probes, passing, names = await asyncio.gather(
             probe_all(cluster, ends),
             asyncio.gather(*(cluster.passing(end, PROBE_TIMEOUT_S) for end in ends)),
+            cluster.cuts(),
         )
         meant = [streams(way) for _, way in cuts]
+        ours = [owner_of(self) in names.get(end.name, ()) for end in ends]
         in_effect = all(
-            probe.outcome == "silent" and not wanted & found
-            for probe, wanted, found in zip(probes, meant, passing, strict=True)
+            here and probe.outcome == "silent" and not wanted & found
+            for here, probe, wanted, found in zip(ours, probes, meant, passing, strict=True)
         )
-        gone = all(wanted <= found for wanted, found in zip(meant, passing, strict=True))
+        gone = all(
+            not here and (wanted <= found or end.name in names)
+            for here, end, wanted, found in zip(ours, ends, meant, passing, strict=True)
+        )
         text = f"{summary(probes)}, {_passing_text(passing)}"
         traffic = await cluster.traffic()
         dropped = sum(traffic[end.name].dropped_packets for end in ends if end.name in traffic)

@@ -101,6 +101,16 @@ CASES: dict[str, Fault] = {
     "slow_close": KINDS["slow_close"].model_validate({"link": LINK, "delay": "400ms"}),
     "stop": KINDS["stop"].model_validate({"service": "inventory"}),
     "restart": KINDS["restart"].model_validate({"service": "inventory"}),
+    "loss": KINDS["loss"].model_validate({"link": LINK, "share": "10%"}),
+    "loss of replies": KINDS["loss"].model_validate(
+        {"link": LINK, "share": "3%", "stream": "downstream"}
+    ),
+    "duplicate": KINDS["duplicate"].model_validate({"link": LINK, "share": "10%"}),
+    "corrupt": KINDS["corrupt"].model_validate({"link": LINK, "share": "10%"}),
+    "reorder": KINDS["reorder"].model_validate({"link": LINK, "share": "10%"}),
+    "packet_delay": KINDS["packet_delay"].model_validate({"link": LINK, "delay": "50ms"}),
+    "slow_connect": KINDS["slow_connect"].model_validate({"link": LINK, "delay": "600ms"}),
+    "unplug": KINDS["unplug"].model_validate({"service": "inventory"}),
     "crash_loop": KINDS["crash_loop"].model_validate({"service": "inventory", "every": "200ms"}),
     "disk_full": KINDS["disk_full"].model_validate({"service": "inventory", "path": "/dev/shm"}),
     "disk_full but for a little": KINDS["disk_full"].model_validate(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from lab.engines import Cluster, Partitionable
+from lab.engines import Cluster
 from lab.faults.partition import Partition
 from tests.contract import mesh
 from tests.contract.engines import ENGINES, up_on
@@ -98,18 +98,15 @@ async def test_one_way_bytes_of_open_connections_still_pass_the_other_way(
 
 async def test_both_ways_are_cut_and_mended_apart(cluster: Cluster) -> None:
     """Two one-way partitions of the same two nodes overlap, and heal each alone."""
-    assert isinstance(cluster, Partitionable)
     there, back = (
         Partition.model_validate({"between": sides, "one_way": True})
         for sides in (["node-1", "node-2"], ["node-2", "node-1"])
     )
-    both = Partition.model_validate({"between": ["node-1", "node-2"]})
     try:
         await there.inject(cluster)
-        assert not (await both.observe(cluster)).in_effect
         assert (await back.observe(cluster)).gone
         await back.inject(cluster)
-        assert (await both.observe(cluster)).in_effect
+        assert (await back.observe(cluster)).in_effect
         await there.heal(cluster)
         assert (await there.observe(cluster)).gone
         assert (await back.observe(cluster)).in_effect
@@ -117,6 +114,33 @@ async def test_both_ways_are_cut_and_mended_apart(cluster: Cluster) -> None:
     finally:
         await there.heal(cluster)
         await back.heal(cluster)
+    assert await deaf(cluster) == set()
+    assert await cluster.residue() == []
+
+
+@pytest.mark.parametrize("first", [0, 1])
+async def test_partitions_that_share_a_link_heal_each_alone(cluster: Cluster, first: int) -> None:
+    """Packets pass again between two nodes when nobody keeps them apart any more."""
+    between = Partition.model_validate({"between": ["node-1", "node-2"]})
+    isolated = Partition.model_validate({"isolate": "node-1"})
+    faults = [between, isolated]
+    kept = {0: apart((1, 2), (1, 3), (1, 4)), 1: apart((1, 2))}[first]
+    try:
+        for fault in (*faults, *faults):
+            await fault.inject(cluster)
+        assert all([(await fault.observe(cluster)).in_effect for fault in faults])
+        assert await deaf(cluster) == apart((1, 2), (1, 3), (1, 4))
+        ended, other = faults[first], faults[1 - first]
+        for _ in range(2):
+            await ended.heal(cluster)
+        seen = await ended.observe(cluster)
+        assert seen.gone, seen.text
+        assert (await other.observe(cluster)).in_effect
+        assert await deaf(cluster) == kept
+    finally:
+        for fault in faults:
+            await fault.heal(cluster)
+    assert all([(await fault.observe(cluster)).gone for fault in faults])
     assert await deaf(cluster) == set()
     assert await cluster.residue() == []
 

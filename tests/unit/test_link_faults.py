@@ -25,12 +25,18 @@ LINK = {"link": "app -> db"}
         ("flap", {"period": "1s", "down": "1s"}),
         ("flap", {"period": "1s", "down": "950ms"}),
         ("flap", {"period": "1m", "down": "1s"}),
+        ("duplicate", {"share": "5%", "stream": "sideways"}),
         ("latency", {"delay": "1s", "share": "0%"}),
         ("latency", {"delay": "1s", "share": "101%"}),
         ("limit_data", {"bytes": "1MB"}),
+        ("loss", {"share": "0.1%"}),
+        ("loss", {"share": "100%"}),
+        ("packet_delay", {"delay": "4s"}),
+        ("reorder", {"share": "5%", "delay": "1ms"}),
         ("slicer", {"size": "0B", "delay": "1ms"}),
         ("slicer", {"size": "1KB", "delay": "0ms"}),
         ("slow_close", {"delay": "1ms"}),
+        ("slow_connect", {"delay": "5ms"}),
     ],
 )
 def test_what_could_not_be_proved_is_refused(kind: str, settings: dict[str, str]) -> None:
@@ -48,6 +54,10 @@ def test_faults_say_what_they_do() -> None:
             ("blackhole", {"stream": "downstream"}),
             ("latency", {"delay": "200ms", "share": "20%"}),
             ("flap", {"period": "2s", "down": "1s"}),
+            ("loss", {"share": "5%"}),
+            ("packet_delay", {"delay": "40ms", "stream": "upstream"}),
+            ("reorder", {"share": "5%"}),
+            ("slow_connect", {"delay": "1s"}),
         )
     }
     assert said == {
@@ -55,6 +65,10 @@ def test_faults_say_what_they_do() -> None:
         "black hole for replies on app -> db",
         "latency 200 ms on 20 % of connections of app -> db",
         "down for 1 s every 2 s: app -> db",
+        "loss of 5 % of packets on app -> db",
+        "packets to the server 40 ms late on app -> db",
+        "5 % of packets overtaken for 20 ms on app -> db",
+        "connecting takes 1 s on app -> db",
     }
 
 
@@ -69,6 +83,9 @@ def test_faults_say_what_they_do() -> None:
         (5, 100, 0.05, True),
         (0, 100, 0.05, True),
         (20, 100, 0.05, False),
+        (100, 5000, 0.02, True),
+        (150, 5000, 0.02, False),
+        (0, 0, 0.02, True),
     ],
 )
 def test_chance_explains_what_is_near_and_not_what_is_far(
@@ -78,7 +95,7 @@ def test_chance_explains_what_is_near_and_not_what_is_far(
     assert plausible(hits, tries, share) == plausible_
 
 
-@given(st.integers(20, 100), st.floats(0.02, 0.98))
+@given(st.integers(20, 3000), st.floats(0.02, 0.98))
 def test_what_is_to_be_expected_is_plausible(tries: int, share: float) -> None:
     """Whatever the share, the number nearest to it passes."""
     assert plausible(round(tries * share), tries, share)

@@ -1,4 +1,4 @@
-"""Faults of one kind at one place and time are refused: healing one would heal the other."""
+"""Faults of one kind at one place and time are refused where healing one would heal the other."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from lab.errors import SpecError
+from lab.experiment import ScheduledFault
 from lab.faults import KINDS
 from lab.loading import load_experiment
+from lab.loading.checks import Targets
 
 FILE = """\
 question: What if two faults meet?
@@ -61,3 +63,39 @@ def test_two_of_a_kind_at_one_place_and_time_are_refused(tmp_path, second):
 def test_one_after_the_other_elsewhere_or_of_another_kind_is_fine(tmp_path, second):
     """They do not touch what the other one did."""
     assert len(_load(tmp_path, second).faults) == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (
+            "partition: {between: [app, inventory], at: 4s, for: 4s}",
+            "partition: {isolate: inventory, at: 6s, for: 4s, name: whole}",
+        ),
+        (
+            "loss: {link: app -> inventory, share: 5%, at: 4s, for: 4s}",
+            "loss: {link: app -> inventory, share: 5%, at: 6s, for: 4s, name: more}",
+        ),
+    ],
+)
+def test_packet_faults_of_one_kind_may_meet(tmp_path, first, second):
+    """Packets are dropped for as long as anybody wants it, so each heals alone."""
+    assert len(_load(tmp_path, second, first).faults) == 2
+
+
+def test_one_and_the_same_value_meets_itself(tmp_path):
+    """Built in Python, one fault on the timeline twice: healing it once heals both."""
+    loaded = _load(tmp_path, "refuse: {link: app -> inventory, at: 1s, for: 2s}", LATE)
+    fault = KINDS["loss"].model_validate({"link": "app -> inventory", "share": "5%"})
+    same, again, like = (
+        ScheduledFault(fault=one, at_s=at_s, for_s=4, name=name)
+        for one, at_s, name in (
+            (fault, 4, "one"),
+            (fault, 6, "two"),
+            (fault.model_copy(), 6, "three"),
+        )
+    )
+    topology = next(iter(loaded.designs.values())).topology
+    targets = Targets([(topology, {})])
+    assert targets.overlap(same, again)
+    assert targets.overlap(same, like) is None

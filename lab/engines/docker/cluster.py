@@ -12,6 +12,7 @@ from pathlib import Path
 from docker.errors import NotFound
 
 from lab.engines import Bypasses, Driver, Exchange, Limits, Probe, State, Traffic, Usage
+from lab.engines.docker.cables import Cables, StartAgent, Unplugging
 from lab.engines.docker.daemon import Daemon
 from lab.engines.docker.deaths import Deaths
 from lab.engines.docker.disks import FullDisks
@@ -34,7 +35,7 @@ from lab.engines.remains import GONE, residue
 from lab.errors import EngineError, UsageError
 from lab.history import Sample
 from lab.plan import Deployment, Instance, LinkEnd
-from lab.proxies import Proxies, Stream, Way, streams
+from lab.proxies import Proxies, Stream
 from lab.proxies.greetings import conversation, greeting
 
 _HTTP_TIMEOUT_S = 10.0
@@ -55,7 +56,9 @@ class Handles:
     sessions: list[tuple[str, DockerSession]] = field(default_factory=list)
 
 
-class DockerCluster(Failing, Intercepting, Naming, Scraping, FullDisks, FewFiles, Execution):
+class DockerCluster(
+    Failing, Intercepting, Naming, Scraping, FullDisks, FewFiles, Execution, Unplugging
+):
     """`lab.engines.Cluster`, with every optional ability."""
 
     engine = "docker"
@@ -72,6 +75,7 @@ class DockerCluster(Failing, Intercepting, Naming, Scraping, FullDisks, FewFiles
         prometheus: Prometheus,
         health: Health,
         handles: Handles,
+        start_cable: StartAgent,
     ) -> None:
         self.deployment = deployment
         self.layout = layout
@@ -82,6 +86,8 @@ class DockerCluster(Failing, Intercepting, Naming, Scraping, FullDisks, FewFiles
         self._prometheus = prometheus
         self._health = health
         self._handles = handles
+        observers = [str(address) for address in layout.observers]
+        self._cables = Cables(start_cable, self.state, observers)
         self._meter = UsageMeter(daemon)
         self._deaths: Deaths | None = None
         self._following: set[asyncio.Task[None]] = set()
@@ -99,6 +105,7 @@ class DockerCluster(Failing, Intercepting, Naming, Scraping, FullDisks, FewFiles
         if self._deaths:
             await asyncio.to_thread(self._deaths.close)
         await self._end_commands()
+        await self._cables.close()
         for task in self._following:
             task.cancel()
         await asyncio.gather(*self._following, return_exceptions=True)
@@ -209,8 +216,7 @@ class DockerCluster(Failing, Intercepting, Naming, Scraping, FullDisks, FewFiles
 
     async def residue(self) -> list[str]:
         """What is not as it was when the cluster came up."""
-        dropped = await self._agent.order("cuts")
-        cut = {end.name for end in self.deployment.ends if self._address(end) in dropped}
+        cut = set(await self.cuts())
         limited = await changed(self._daemon, self.deployment.instances, self._handles.containers)
         refusing = await self._agent.order("shuts")
         shut = [
@@ -220,15 +226,10 @@ class DockerCluster(Failing, Intercepting, Naming, Scraping, FullDisks, FewFiles
         ]
         left = [*await residue(self, cut, self._handles.jobs), *await self.armed_rules()]
         held = await self._handles.insider.left() if self._handles.insider else []
-        return [
-            *left,
-            *limited,
-            *shut,
-            *await self.armed(),
-            *held,
-            *self._commands_left(),
-            *await self.spoilt_names(),
-        ]
+        packets = await self.packet_residue()
+        packets += await self._cables.residue(self.deployment.instances)
+        others = [*await self.armed(), *held, *self._commands_left(), *await self.spoilt_names()]
+        return [*left, *limited, *shut, *packets, *others]
 
     async def bypasses(self) -> Bypasses | None:
         """A client finds only its links' addresses in its hosts file: nobody looks."""
@@ -296,6 +297,7 @@ class DockerCluster(Failing, Intercepting, Naming, Scraping, FullDisks, FewFiles
     async def _start(self, instance: Instance) -> None:
         container = self._handles.containers[instance.name]
         await self._daemon.call(self._daemon.api.start, container)
+        await self._cables.again(instance)
         await self._health.ready(instance, container)
         await self._shut(instance, "unshut")
         await self._accept(instance, enabled=True)
@@ -317,19 +319,6 @@ class DockerCluster(Failing, Intercepting, Naming, Scraping, FullDisks, FewFiles
     async def reset(self, ends: Sequence[LinkEnd]) -> None:
         """Reset the connections that are open; toxics reset only those that carry a byte."""
         await self._agent.order("reset", addresses=[self._address(end) for end in ends])
-
-    async def cut(self, ends: Sequence[LinkEnd], way: Way = "both") -> None:
-        """Drop every packet of these link ends."""
-        await self._agent.order("cut", addresses=[self._address(end) for end in ends], way=way)
-
-    async def mend(self, ends: Sequence[LinkEnd], way: Way = "both") -> None:
-        """Stop dropping."""
-        await self._agent.order("mend", addresses=[self._address(end) for end in ends], way=way)
-
-    async def passing(self, end: LinkEnd, timeout_s: float = 1.0) -> frozenset[Stream]:
-        """Seen by datagrams, to the link's address and from it: packet rules are for all."""
-        found = await self._agent.order("passes", address=self._address(end), timeout_s=timeout_s)
-        return frozenset(stream for stream in streams("both") if found[stream])
 
     async def limits(self, instance: Instance) -> Limits:
         """What the kernel says of a container that runs, else what the daemon would give it."""
@@ -360,9 +349,6 @@ class DockerCluster(Failing, Intercepting, Naming, Scraping, FullDisks, FewFiles
             await self._meter.remember(container)
             await ask_to_end(self._daemon, container, within_s)
 
-    def _address(self, end: LinkEnd) -> str:
-        return str(self.layout.links[end.name])
-
     async def _accept(self, instance: Instance, *, enabled: bool) -> None:
         ends = self.deployment.ends_into(instance)
         await asyncio.gather(*(self.proxies.set_enabled(end.proxy, enabled, GONE) for end in ends))
@@ -376,6 +362,7 @@ class DockerCluster(Failing, Intercepting, Naming, Scraping, FullDisks, FewFiles
 
     async def _follow(self, instance: Instance, action: str) -> None:
         if action == "start":
+            await self._cables.again(instance)
             await self._health.ready(instance, self._handles.containers[instance.name])
         await self._shut(instance, "unshut" if action == "start" else "shut")
         await self._accept(instance, enabled=action == "start")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lab.engines import Say, interception
 from lab.engines.docker.clean import clean, leftovers
-from lab.engines.docker.parts import AGENT, INSIDE
+from lab.engines.docker.parts import AGENT, CABLE, INSIDE
 from lab.engines.remains import tell
 from lab.errors import EngineError, LabError
 
@@ -98,7 +98,7 @@ class _Down:
             interception.NAME,
             *(f"{design}/client" for design in handles.drivers),
         }
-        quiet = [name for name in handles.containers if name not in talking]
+        quiet = [n for n in handles.containers if n not in talking and not n.startswith(CABLE)]
         await asyncio.gather(*(self._try(f"log of {n}", self._write_log(n)) for n in quiet))
 
     async def _write_log(self, name: str) -> None:

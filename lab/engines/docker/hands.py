@@ -16,14 +16,21 @@ class Agent:
     """Orders to the agent of one run; any number may be under way at once.
 
     `name` is how errors call it: another process of the lab may take orders in the same way.
+    `lacks` is what its kernel cannot do to packets, in the kernel's words: `share`, `queue`.
     """
 
     def __init__(self, channel: Channel, name: str = "the network agent") -> None:
+        self.lacks: dict[str, str] = {}
         self._channel = channel
         self._name = name
         self._ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._reader = asyncio.create_task(self._read())
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nobody takes orders any more."""
+        return self._reader.done()
 
     async def order(self, do: str, **arguments: Any) -> Any:
         """What the agent answers; an argument `timeout_s` is how long the order may take.

@@ -4,6 +4,7 @@
     lower half       .2 …      containers, one address each for the whole run (a restart keeps it,
                                so that a cached address never reaches another service)
     upper half       .129 …    link ends, one address each, all answered by the proxy's container
+                     .254      the lab's own hand: orders to services come from here, past any fault
 
 A client finds the links it may use in its own hosts file; what it has no link to it finds at the
 real address; nothing else of the run has a name that it would guess.
@@ -53,6 +54,17 @@ class Layout:
         """An address of this network that nothing ever has."""
         return self.lower[-1]
 
+    @property
+    def hand(self) -> IPv4Address:
+        """Where orders to services come from."""
+        return self.subnet[-2]
+
+    @property
+    def observers(self) -> list[IPv4Address]:
+        """Who goes on looking at a service when it has lost its network, as if by another one."""
+        seeing = [PROMETHEUS, *EXPORTERS.values()]
+        return [self.hand, *(self.containers[name] for name in seeing if name in self.containers)]
+
     def container_name(self, name: str) -> str:
         """The container's name: `lab-1f0c2a9b-pool-app-1`."""
         return f"lab-{_safe(self.run_id)[-8:]}-{self._slug(name)}"
@@ -79,7 +91,8 @@ class Layout:
 
 def prefix_for(containers: int, ends: int) -> int:
     """Length of the network prefix with room for so many: 24, or shorter for a big run."""
-    need = max(containers + _RESERVED + 1, ends + _RESERVED)  # one address stays nobody's
+    # One address below stays nobody's, and one above is the lab's hand.
+    need = max(containers, ends) + _RESERVED + 1
     return min(24, 31 - (need - 1).bit_length())
 
 

@@ -29,18 +29,24 @@ from lab.engines.docker.layout import (
     own_parts,
 )
 from lab.engines.inside.inside import CGROUPS
-from lab.plan import Deployment, client_of
+from lab.plan import Deployment, Instance, client_of
 
 TOXIPROXY_IMAGE = "ghcr.io/shopify/toxiproxy:2.12.0"
 TOOLBOX_IMAGE = "chaos-lab/toolbox"
 AGENT = "lab/agent"
 INSIDE = "lab/inside"
 NETWORK = "lab/network"
+CABLE = "lab/cable-"
+"""Names of agents beside services start with this."""
 ENTRY_PORT = 8475
 INSTRUMENT_SHARES = 4096
 """CPU weight of drivers and proxy, four times that of a service (Docker's default is 1024)."""
 
 _HOME = "/opt/lab"
+
+# Raw sockets send packets once more, and are how iptables-legacy talks to kernels without
+# nf_tables.
+_NETWORK_RIGHTS: Config = {"CapDrop": ["ALL"], "CapAdd": ["NET_ADMIN", "NET_RAW"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +152,43 @@ def agent(setting: Setting, network_container: str) -> Part:
         env={"PYTHONPATH": _HOME, "PYTHONDONTWRITEBYTECODE": "1"},
         host={
             "NetworkMode": f"container:{network_container}",
-            "CapDrop": ["ALL"],
-            # It answers at port 53 where names are looked up.
-            # Kernels without nf_tables are spoken to through a raw socket (iptables-legacy).
-            "CapAdd": ["NET_ADMIN", "NET_RAW", "NET_BIND_SERVICE"],
             "LogConfig": {"Type": "none"},
+            **_NETWORK_RIGHTS,
+            # It answers at port 53 where names are looked up.
+            "CapAdd": [*_NETWORK_RIGHTS["CapAdd"], "NET_BIND_SERVICE"],
         },
     )
-    return Part(AGENT, {**config, **talks()}, _code("agent", Path(__file__).with_name("agent")))
+    return Part(AGENT, {**config, **talks()}, _agent_code())
+
+
+def cable(setting: Setting, instance: Instance, container: str, number: int) -> Part:
+    """An agent in the namespace of a service, to take its network away: the so-manyth one."""
+    config = part_config(
+        setting.images[TOOLBOX_IMAGE],
+        "cable",
+        setting.labels,
+        command=["python", "-u", "-m", "agent", "guest"],
+        env={"PYTHONPATH": _HOME, "PYTHONDONTWRITEBYTECODE": "1"},
+        host={
+            "NetworkMode": f"container:{container}",
+            "LogConfig": {"Type": "none"},
+            **_NETWORK_RIGHTS,
+        },
+    )
+    return Part(f"{CABLE}{instance.name}-{number}", {**config, **talks()}, _agent_code())
+
+
+def trial(image: str, labels: Mapping[str, str]) -> Part:
+    """An agent without a network that says what its kernel offers, and ends."""
+    config = part_config(
+        image,
+        "trial",
+        labels,
+        command=["python", "-m", "agent", "offers"],
+        env={"PYTHONPATH": _HOME, "PYTHONDONTWRITEBYTECODE": "1"},
+        host={"NetworkMode": "none", **_NETWORK_RIGHTS},
+    )
+    return Part("lab/trial", config, _agent_code())
 
 
 def inside(setting: Setting) -> Part:
@@ -298,6 +333,12 @@ def _published(*ports: int) -> Config:
     """On free ports of 127.0.0.1: the host reaches containers in no other way."""
     free = [{"HostIp": "127.0.0.1", "HostPort": ""}]
     return {"PortBindings": {f"{port}/tcp": free for port in ports}}
+
+
+@cache
+def _agent_code() -> bytes:
+    """The network agent, which knows nothing of the rest."""
+    return _code("agent", Path(__file__).with_name("agent"))
 
 
 @cache

@@ -212,9 +212,11 @@ class BringUp:
         part = parts.agent(setting, network)
         channel = await start_talking(self.daemon, layout, part, self.handles, self.logs)
         self.agent = agent = Agent(channel)
-        await agent.order("route", subnet=str(layout.upper), own=str(layout.containers[PROXY]))
+        own = str(layout.containers[PROXY])
+        await agent.order("route", subnet=str(layout.upper), own=own, hand=str(layout.hand))
         await agent.order("account", addresses=[str(address) for address in layout.links.values()])
         await naming.serve(agent, self._deployment, layout, str(layout.containers[PROXY]))
+        agent.lacks = await agent.order("lacks")
 
     async def _start_interceptor(self, setting: Setting, network: str) -> None:
         """In the path of links that need one; nothing is started where none does."""
@@ -313,10 +315,17 @@ class BringUp:
             prometheus=self.prometheus,
             health=health,
             handles=self.handles,
+            start_cable=lambda instance, number: self._start_cable(setting, instance, number),
         )
         self.cluster.interception = self.interception
         await self.cluster.watch()
         return self.cluster
+
+    async def _start_cable(self, setting: Setting, instance: Instance, number: int) -> Agent:
+        container = self.handles.containers[instance.name]
+        part = parts.cable(setting, instance, container, number)
+        channel = await start_talking(self.daemon, setting.layout, part, self.handles, self.logs)
+        return Agent(channel)
 
 
 async def _result(task: asyncio.Task[Agent]) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import platform
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -187,13 +187,9 @@ class LocalCluster(Failing, Intercepting, Scraping, FewFiles, Execution):
 
     async def residue(self) -> list[str]:
         """What is not as it was when the cluster came up."""
-        held = await self._proxy.cuts()
-        cut = {end.name for end in self.deployment.ends if end.proxy in held}
-        left = await residue(self, cut, self._handles.jobs)
-        others = (*await self.armed(), *await self.still_limited(), *self._commands_left())
-        return [*left, *others]
-        left = [*await residue(self, cut, self._handles.jobs), *await self.armed_rules()]
-        return [*left, *await self.armed(), *await self.still_limited()]
+        left = await residue(self, set(await self.cuts()), self._handles.jobs)
+        left += [*await self.armed_rules(), *await self.armed()]
+        return [*left, *await self.still_limited(), *self._commands_left()]
 
     async def bypasses(self) -> Bypasses | None:
         """Connections seen that go past the proxy of their link."""
@@ -256,13 +252,18 @@ class LocalCluster(Failing, Intercepting, Scraping, FewFiles, Execution):
         """Reset the connections that are open."""
         await self._proxy.reset([end.proxy for end in ends])
 
-    async def cut(self, ends: Sequence[LinkEnd], way: Way = "both") -> None:
+    async def cut(self, ends: Sequence[LinkEnd], way: Way = "both", why: str = "cut") -> None:
         """Hold every byte of these link ends; new connections hang."""
-        await self._proxy.cut([end.proxy for end in ends], way)
+        await self._proxy.cut([end.proxy for end in ends], way, why)
 
-    async def mend(self, ends: Sequence[LinkEnd], way: Way = "both") -> None:
+    async def mend(self, ends: Sequence[LinkEnd], way: Way = "both", why: str = "cut") -> None:
         """Let bytes pass again, those that were held first."""
-        await self._proxy.mend([end.proxy for end in ends], way)
+        await self._proxy.mend([end.proxy for end in ends], way, why)
+
+    async def cuts(self) -> Mapping[str, Sequence[str]]:
+        """In whose names link ends are cut, as their proxies have it."""
+        held = await self._proxy.cuts()
+        return {e.name: held[e.proxy] for e in self.deployment.ends if e.proxy in held}
 
     async def passing(self, end: LinkEnd, timeout_s: float = 1.0) -> frozenset[Stream]:
         """Seen on a connection inside the proxy that is held with all others of the link."""

@@ -1,9 +1,10 @@
 """Toxiproxy's HTTP API, with its status codes and error bodies, and the lab's additions to it.
 
-POST /lab/cut    {"proxies": [names], "stream": s}   no byte of it and no new connection passes
-POST /lab/mend   {"proxies": [names], "stream": s}   s: upstream, downstream, both (the default)
+POST /lab/cut    {"proxies": [names], "stream": s, "why": w}   no byte and no new connection passes
+POST /lab/mend   {"proxies": [names], "stream": s, "why": w}   s: upstream, downstream, both (the
+default); cut for as long as anybody (w) wants it
 POST /lab/reset  {"proxies": [names]}
-GET  /lab/cuts                          -> [names]
+GET  /lab/cuts                          -> {name: [w]}
 GET  /lab/traffic                       -> {name: {"chunks": n, "bytes": n}}
 POST /lab/probe  {"proxy": name, "timeout_s": s, "port": n}
 -> {"outcome": …, "seconds": s, "connect_s": s | null}
@@ -137,8 +138,14 @@ class Api:
         return Response(status_code=_NO_CONTENT)
 
     async def cuts(self, _: Request) -> Response:
-        """Names of the proxies that are cut."""
-        return JSONResponse([proxy.name for proxy in self._proxies.all() if proxy.is_cut])
+        """In whose names proxies are cut."""
+        return JSONResponse(
+            {
+                proxy.name: sorted({why for _, why in proxy.holders})
+                for proxy in self._proxies.all()
+                if proxy.is_cut
+            }
+        )
 
     async def traffic(self, _: Request) -> Response:
         """What each proxy passed on, both ways, since it exists, without probes."""
@@ -234,12 +241,12 @@ async def _refused(_: Request, error: Exception) -> Response:
     return JSONResponse({"error": error.message, "status": error.status}, error.status)
 
 
-def _cut(body: Any) -> tuple[list[str], frozenset[Stream]]:
-    """Which proxies, and which of their streams."""
+def _cut(body: Any) -> tuple[list[str], frozenset[Stream], str]:
+    """Which proxies, which of their streams, and in whose name."""
     way = bodies.field(body, "stream", str, "both")
     if way not in {"both", "upstream", "downstream"}:
         raise ApiError("stream was invalid, can be upstream, downstream or both", 400)
-    return _names(body), streams(way)
+    return _names(body), streams(way), bodies.field(body, "why", str, "")
 
 
 def _names(body: Any) -> list[str]:

@@ -78,11 +78,11 @@ class Collection:
             upstream = bodies.field(body, "upstream", str, proxy.upstream)
             enabled = bodies.field(body, "enabled", bool, proxy.enabled)
             if await _differs(proxy, listen, upstream):
-                held = proxy.held
+                holders = set(proxy.holders)
                 proxy.forget()
                 proxy.listen, proxy.upstream = listen, upstream
-                if held:
-                    await proxy.cut(held)
+                for stream, why in holders:
+                    await proxy.cut(frozenset({stream}), why)
             if enabled and not proxy.enabled:
                 await _start(proxy)
             elif proxy.enabled and not enabled:
@@ -103,17 +103,17 @@ class Collection:
                 for toxic in list(proxy.toxics()):
                     proxy.remove(toxic.name)
 
-    async def cut(self, names: Sequence[str], streams: frozenset[Stream]) -> None:
+    async def cut(self, names: Sequence[str], streams: frozenset[Stream], why: str) -> None:
         """Let nothing of these streams pass; all of these proxies must exist."""
         async with self._changing:
             for proxy in [self.get(name) for name in names]:
-                await proxy.cut(streams)
+                await proxy.cut(streams, why)
 
-    async def mend(self, names: Sequence[str], streams: frozenset[Stream]) -> None:
-        """Let everything of these streams pass; all of these proxies must exist."""
+    async def mend(self, names: Sequence[str], streams: frozenset[Stream], why: str) -> None:
+        """Cut these streams no longer in that name; all of these proxies must exist."""
         async with self._changing:
             for proxy in [self.get(name) for name in names]:
-                proxy.mend(streams)
+                proxy.mend(streams, why)
 
     def close(self) -> None:
         """The end of all of them."""

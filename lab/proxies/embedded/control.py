@@ -42,16 +42,19 @@ class EmbeddedProxies(ToxiproxyClient):
         self._url = url
         self._deadline_s = deadline_s
 
-    async def cut(self, names: Sequence[str], stream: Way = "both") -> None:
+    async def cut(self, names: Sequence[str], stream: Way = "both", why: str = "") -> None:
         """Nothing passes any more, no byte and no new connection; what is cut stays so.
 
-        With one stream, bytes of the other still pass on the connections that there are.
+        With one stream, bytes of the other still pass on the connections that there are. It lasts
+        for as long as it is wanted in anybody's name.
         """
-        await self._ask("cutting", "/lab/cut", {"proxies": list(names), "stream": stream})
+        order = {"proxies": list(names), "stream": stream, "why": why}
+        await self._ask("cutting", "/lab/cut", order)
 
-    async def mend(self, names: Sequence[str], stream: Way = "both") -> None:
-        """Everything goes on where it was; what is whole stays so."""
-        await self._ask("mending", "/lab/mend", {"proxies": list(names), "stream": stream})
+    async def mend(self, names: Sequence[str], stream: Way = "both", why: str = "") -> None:
+        """Everything goes on where it was; what is whole stays so, and what others want cut."""
+        order = {"proxies": list(names), "stream": stream, "why": why}
+        await self._ask("mending", "/lab/mend", order)
 
     async def passing(self, name: str, timeout_s: float) -> frozenset[Stream]:
         """The streams that pass on a connection that is open: bytes sent and seen to arrive."""
@@ -63,9 +66,9 @@ class EmbeddedProxies(ToxiproxyClient):
         """Reset the connections that are open; of what is cut, once it is mended."""
         await self._ask("resetting", "/lab/reset", {"proxies": list(names)})
 
-    async def cuts(self) -> list[str]:
-        """Names of the proxies that are cut."""
-        return list(await self._ask("cuts", "/lab/cuts"))
+    async def cuts(self) -> dict[str, list[str]]:
+        """In whose names proxies are cut, by the proxy's."""
+        return dict(await self._ask("cuts", "/lab/cuts"))
 
     async def traffic(self) -> dict[str, Passed]:
         """What each proxy passed on."""

@@ -36,6 +36,8 @@ class Proxy:
         self.seed = seed
         self.enabled = False
         self.held: frozenset[Stream] = frozenset()
+        self.holders: set[tuple[Stream, str]] = set()
+        """In whose names streams are cut: each is for as long as anybody wants it."""
         self.tally = Tally()
         self.probing: set[Address] = set()
         """Local addresses of probes under way: what they say is not traffic."""
@@ -90,6 +92,7 @@ class Proxy:
     def forget(self) -> None:
         """The end of this proxy; what a cut holds is lost."""
         self.held = frozenset()
+        self.holders.clear()
         self._doomed += [client for client, _ in self._waiting]
         self._waiting.clear()
         self.stop()
@@ -97,10 +100,11 @@ class Proxy:
             self._canary.close()
             self._canary = None
 
-    async def cut(self, streams: frozenset[Stream]) -> None:
+    async def cut(self, streams: frozenset[Stream], why: str) -> None:
         """Let no byte of these pass, and no new connection; twice is the same as once."""
         was_cut = self.is_cut
-        self._hold(self.held | streams)
+        self.holders |= {(stream, why) for stream in streams}
+        self._hold(frozenset(stream for stream, _ in self.holders))
         if was_cut:
             return
         if self._listener:
@@ -110,10 +114,11 @@ class Proxy:
             # Packets to a listener that is not there are dropped just as well.
             self._open(await sockets.resolve(self.listen))
 
-    def mend(self, streams: frozenset[Stream]) -> None:
-        """Let these go on; what happened meanwhile shows now."""
+    def mend(self, streams: frozenset[Stream], why: str) -> None:
+        """Let these go on that nobody else wants cut; what happened meanwhile shows now."""
         was_cut = self.is_cut
-        self._hold(self.held - streams)
+        self.holders -= {(stream, why) for stream in streams}
+        self._hold(frozenset(stream for stream, _ in self.holders))
         if self.is_cut or not was_cut:
             return
         waiting, self._waiting = self._waiting, []

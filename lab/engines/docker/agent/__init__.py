@@ -12,6 +12,9 @@ touching any other, nor the containers at its ends. It waits ready in a process 
     kernel                            commands of the kernel's tools
     rules, connections, tries         packet rules, open connections, probes
     names, dns                        a name server for services that look names up
+    netlink, stage, datagrams         single packets: taken from the kernel, changed, looked at
+    cable, echo                       a container without its network, and whether it answers
+    offers                            what the kernel can do, for `lab doctor`
     agent, __main__                   orders in, answers out
 """
 

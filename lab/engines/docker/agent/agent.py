@@ -9,26 +9,28 @@ import sys
 import time
 from typing import Any
 
+from .cable import Cable
 from .connections import Connections
+from .datagrams import Datagrams
+from .echo import Echo
 from .kernel import run
 from .names import Names
-from .rules import Rules
-from .tries import Tries
 
 
-class Agent(Rules, Tries, Connections, Names):
+class Agent(Datagrams, Echo, Connections, Cable, Names):
     """Public methods are the orders; their arguments are the keys of the message."""
 
     def __init__(self) -> None:
         super().__init__()
         self._exposition = ""
 
-    async def route(self, subnet: str, own: str) -> None:
+    async def route(self, subnet: str, own: str, hand: str) -> None:
         """AnyIP: answer for every address of a range as if it were this container's own.
 
-        `own` is the address that probes are made from.
+        `own` is the address that probes are made from, as a proxy would; `hand` the one for orders
+        to services, which pass every fault.
         """
-        self._own = own
+        self._own, self._hand = own, hand
         await run(["ip", "route", "replace", "local", subnet, "dev", "lo"])
 
     async def publish(self, text: str) -> None:

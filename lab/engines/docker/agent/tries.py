@@ -6,7 +6,6 @@ import asyncio
 import concurrent.futures
 import contextlib
 import http.client
-import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -18,11 +17,15 @@ _REQUESTS_MAX = 128
 
 
 class Tries:
-    """Probes and longer exchanges. `_own` is the address that they are made from."""
+    """Probes and longer exchanges.
+
+    `_own` is the address that they are made from; `_hand` that of orders to services.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._own: str | None = None
+        self._hand: str | None = None
         # Requests that wait for something to happen hold up no others.
         self._requests = concurrent.futures.ThreadPoolExecutor(_REQUESTS_MAX, "http")
 
@@ -78,31 +81,14 @@ class Tries:
             writer.transport.abort()
         return {"outcome": outcome, "seconds": seconds, "connect_s": connect_s}
 
-    async def passes(self, address: str, timeout_s: float) -> dict[str, bool]:
-        """Whether a datagram to this address arrives (upstream), and one from it (downstream).
-
-        No connection is needed for that, so one direction alone can be told.
-        """
-        loop = asyncio.get_running_loop()
-
-        async def arrives(sender: socket.socket, receiver: socket.socket) -> bool:
-            with contextlib.suppress(TimeoutError, PermissionError):  # refused: dropped on sending
-                async with asyncio.timeout(timeout_s):
-                    await loop.sock_sendto(sender, b"lab", receiver.getsockname())
-                    return await loop.sock_recv(receiver, 16) == b"lab"
-            return False
-
-        with datagrams(self._own or "127.0.0.1") as own, datagrams(address) as link:
-            up, down = await asyncio.gather(arrives(own, link), arrives(link, own))
-        return {"upstream": up, "downstream": down}
-
     async def listening(self, address: str, port: int, timeout_s: float) -> bool:
         """Wait until something accepts connections there; whether it did in time."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 while True:
                     try:
-                        _, writer = await asyncio.open_connection(address, port)
+                        local = (self._hand, 0) if self._hand else None
+                        _, writer = await asyncio.open_connection(address, port, local_addr=local)
                     except OSError:
                         await asyncio.sleep(LISTEN_RETRY_S)
                         continue
@@ -116,7 +102,8 @@ class Tries:
         """An HTTP request straight to a service."""
 
         def ask() -> dict[str, Any]:
-            connection = http.client.HTTPConnection(address, port, timeout=timeout_s)
+            local = (self._hand, 0) if self._hand else None
+            connection = http.client.HTTPConnection(address, port, timeout_s, local)
             headers = {} if body is None else {"Content-Type": "application/json"}
             try:
                 connection.request(method, path, None if body is None else body.encode(), headers)
@@ -131,11 +118,3 @@ class Tries:
         except (OSError, http.client.HTTPException) as error:
             why = str(error) or type(error).__name__
             raise OrderError(f"{method} {path} at {address}:{port}: {why}") from error
-
-
-def datagrams(address: str) -> socket.socket:
-    """A socket for datagrams at any port of an address."""
-    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    made.settimeout(0)
-    made.bind((address, 0))
-    return made
