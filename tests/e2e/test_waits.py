@@ -42,7 +42,7 @@ def test_faults_start_and_end_by_what_happens_in_each_design(engine, tmp_path):
         assert slow["ended_by"].startswith("app.http_server_requests_total > 560 (it was 5")
         assert freeze["started_by"] == f"inventory.reserving of {design}/inventory-1"
         late_s = freeze["injected_s"] - freeze["triggered_s"]
-        print(f"{engine} {design}: event to injection {late_s * 1000:.1f} ms")
+        print(f"{engine} {design}: event heard of to injection {late_s * 1000:.1f} ms")
         assert 13.0 <= freeze["triggered_s"] < 13.5
         assert late_s < 0.1
         assert freeze["healed_s"] - freeze["injected_s"] == pytest.approx(1.0, abs=0.3)
