@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from lab import __version__
-from lab.cli import cluster, inspect, results, run, view
+from lab.cli import cluster, inspect, new, results, run, view
 from lab.errors import LabError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command("run")(run.run_command)
 app.command("list")(inspect.list_command)
 app.command("show")(inspect.show_command)
 app.command("plan")(inspect.plan_command)
+app.command("new")(new.new_command)
 app.command("view")(view.view_command)
 app.command("compare")(view.compare_command)
 app.command("check")(results.check_command)
