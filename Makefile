@@ -77,8 +77,5 @@ schema: $(STAMP) ## Write what is made from the code: the JSON Schema, the page 
 	@$(VENV)/bin/python -m lab.schema --write
 	@$(LAB) list faults --markdown > docs/reference/faults.md
 
-bench: $(STAMP) ## Measure the load driver, the link proxy and the faults against named peers
-	@$(VENV)/bin/python -m tests.bench.bench_driver
-	@$(VENV)/bin/python -m tests.bench.bench_proxy
-	@$(VENV)/bin/python -m tests.bench.bench_interceptor
-	@$(VENV)/bin/python -m tests.bench.bench_faults
+bench: $(STAMP) ## Measure against named peers: make bench BENCH=checkers BENCH_JSON=numbers.json
+	@$(VENV)/bin/python -m tests.bench $(BENCH)

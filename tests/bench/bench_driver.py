@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 
+from tests.bench.results import keep
 from tests.contract.loopback import ROOT, driving, serving, spec
 
 AT_ONCE = 32
@@ -106,11 +107,13 @@ def main() -> None:
         print("client              requests per CPU-second   driver is")
         for name, rate in rates.items():
             print(f"{name:18}  {rate:>23,.0f}   {rates['driver (uvloop)'] / rate:>7.1f}x")
+        keep({f"driver.ratio_vs.{name}": rates["driver (uvloop)"] / rates[name] for name in PEERS})
         print("\nschedule            late at p50      at p99       worst   driver's CPU")
         for rate_per_s in RATES_PER_S:
             late = asyncio.run(lateness(server.port, rate_per_s))
             times = "  ".join(f"{late[key] * 1e3:>7.3f} ms" for key in ("p50_s", "p99_s", "max_s"))
             print(f"{rate_per_s:>6}/s          {times}  {late['cpu_share']:>9.1%} of a core")
+            keep({f"driver.late_p99_s.{rate_per_s}": late["p99_s"]})
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ import psutil
 import uvloop
 
 from lab.errors import EngineError
+from tests.bench.results import keep
 from tests.contract.proxy_servers import OURS, REAL, ROOT, Server, running
 
 ROUNDS = 5
@@ -209,6 +210,9 @@ def show(title: str, found: dict[str, Measured]) -> None:
             f" {m.per_s:>9.0f} {m.per_s / straight.per_s:>10.2f}x"
             + (f" {m.cpu_s * 1e6:>9.0f} us" if m.cpu_s else "")
         )
+        key = f"proxy.{title.replace(',', '').replace(' ', '_')}.{name}"
+        keep({f"{key}.added_p50_s": m.p50_s - straight.p50_s})
+        keep({f"{key}.of_direct": m.per_s / straight.per_s})
 
 
 def show_bulk(found: dict[str, Measured]) -> None:
