@@ -13,7 +13,7 @@ from lab.cli.faults import engines_with
 from tests.contract.test_faults import CASES
 from tests.e2e.support import PROJECT, left_by, wait_until
 
-ALWAYS = ("cpu_limit", "crash_loop", "partition", "pause")
+ALWAYS = ("cpu_limit", "crash_loop", "partition", "pause", "unplug")
 """In `make test`, the ones whose state is a rule, a limit, a freezer or a task; others after it."""
 
 BITES_WITHIN_S, GONE_WITHIN_S = 120, 30

@@ -73,6 +73,19 @@ def test_packets_are_read_from_any_number_of_messages(
     assert list(packets(data)) == [Packet(*each) for each in wanted]
 
 
+def test_packets_for_which_there_was_no_room_are_counted() -> None:
+    """By the kernel's table (6.18): those that it did not queue, and those it could not hand over.
+
+    The second line is of another queue.
+    """
+    rows = [
+        "    0    165     0 2 65531     3     4     4003  1",
+        "    7    166     0 2 65531 9 9 9  1",
+    ]
+    assert netlink.overflown("\n".join([*rows, ""]), 0) == 7
+    assert netlink.overflown("", 0) == 0
+
+
 @pytest.mark.parametrize("data", [b"", b"\0" * 15, b"\0" * 64, b"\xff" * 64])
 def test_what_is_no_message_is_none(data: bytes) -> None:
     """And does not hang the reader."""

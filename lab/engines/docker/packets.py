@@ -19,6 +19,10 @@ class Packets:
     layout: Layout
     _agent: Agent
 
+    def note(self, name: str, why: str) -> None:
+        """Tell of something that spoils the run."""
+        raise NotImplementedError
+
     async def cut(self, ends: Sequence[LinkEnd], way: Way = "both", why: str = "cut") -> None:
         """Drop every packet of these link ends."""
         await self._agent.order("cut", addresses=self._addresses(ends), way=way, why=why)
@@ -62,7 +66,10 @@ class Packets:
 
     async def settle(self, ends: Sequence[LinkEnd], why: str) -> None:
         """End all that was begun on these link ends in that name."""
-        await self._agent.order("settle", addresses=self._addresses(ends), why=why)
+        lost = await self._agent.order("settle", addresses=self._addresses(ends), why=why)
+        if lost:
+            text = f"its queue overflowed: {lost} packets lost that no fault meant to lose"
+            self.note("lab/agent", text)
 
     async def disturbed(self) -> Mapping[str, Sequence[str]]:
         """In whose names packets of link ends are lost or changed, as the kernel has it."""

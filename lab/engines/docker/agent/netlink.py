@@ -112,6 +112,16 @@ def packets(data: bytes) -> Iterator[Packet]:
             yield Packet(number, hook == LOCAL_IN, found.get(NFQA_PAYLOAD, b""))
 
 
+def overflown(table: str, queue: int) -> int:
+    """Packets that this queue had no room for, in /proc/net/netfilter/nfnetlink_queue.
+
+    Columns: queue, port, waiting, copy mode and range, dropped by the kernel (too many waited), not
+    handed over (this process's buffer was full), …
+    """
+    rows = [[int(word) for word in line.split()] for line in table.splitlines()]
+    return sum(row[5] + row[6] for row in rows if row[0] == queue)
+
+
 class Queue:
     """The reader of one queue of this network namespace.
 

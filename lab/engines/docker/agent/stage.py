@@ -19,12 +19,14 @@ import random
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from .kernel import OrderError
-from .netlink import Packet, Queue
+from .netlink import Packet, Queue, overflown
 from .rules import COPIES, DROPS, Rules, names, ways
 
 QUEUE_NUMBER = 0
+TABLE = Path("/proc/net/netfilter/nfnetlink_queue")
 MARKS = COPY, LATER = 0x1AB, 0x1AC
 """Marks of what is sent from here: once more, and later."""
 SO_MARK = 36
@@ -84,6 +86,7 @@ class Stage(Rules):
         self._held: dict[int, Held] = {}
         self._queue: Queue | None = None
         self._raw: dict[int, socket.socket] = {}  # by mark
+        self._overflown = 0  # as told already
         self._led = False  # whether the kernel's chains lead here
         self._chance = random.Random()
 
@@ -118,8 +121,12 @@ class Stage(Rules):
             if new:
                 await self._write()
 
-    async def settle(self, addresses: Sequence[str], why: str) -> None:
-        """Change, hold and lose nothing of these addresses in that name any more."""
+    async def settle(self, addresses: Sequence[str], why: str) -> int:
+        """Change, hold and lose nothing of these addresses in that name any more.
+
+        Returns how many packets the queue had no room for since it was last asked: loss that no
+        fault meant.
+        """
         await self.stop_losing(addresses, why)
         async with self._changing:
             places = [p for p, changes in self._changes.items() if p[0] in addresses]
@@ -134,6 +141,8 @@ class Stage(Rules):
                     held.timer.cancel()
                     held.due_s -= held.delays.pop(why)
                     held.timer = loop.call_at(held.due_s, self._let_go, number)
+        before, self._overflown = self._overflown, self._lost_here()
+        return self._overflown - before
 
     async def disturbed(self) -> dict[str, list[str]]:
         """In whose names packets of an address are lost or changed, as the kernel has it."""
@@ -149,6 +158,12 @@ class Stage(Rules):
             for stream in DROPS
             for change in self._changes.get((address, stream), {}).values()
         )
+
+    def _lost_here(self) -> int:
+        try:
+            return overflown(TABLE.read_text(), QUEUE_NUMBER)
+        except FileNotFoundError:  # no queue was ever read
+            return 0
 
     async def _write(self) -> None:
         """Write all rules that bring packets here anew, the way to them with the first ones."""
