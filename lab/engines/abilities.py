@@ -39,6 +39,26 @@ class Room:
 
 
 @dataclass(frozen=True, slots=True)
+class DiskLimits:
+    """Bytes per second that an instance may write to and read from a disk; None is no limit.
+
+    `why_not` says why that cannot be changed here; "" when it can.
+    """
+
+    write: int | None
+    read: int | None
+    why_not: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DiskSpeed:
+    """Bytes per second of a write with fsync and of a read past the page cache, as tried."""
+
+    write: float
+    read: float
+
+
+@dataclass(frozen=True, slots=True)
 class FileLimits:
     """How many files a process may have open (RLIMIT_NOFILE, soft and hard), and has."""
 
@@ -291,6 +311,33 @@ class DiskFillable(Protocol):
 
     async def empty_disk(self, instance: Instance, path: str) -> None:
         """Give the room back, and start an instance that ended by itself for want of it."""
+        ...
+
+
+@runtime_checkable
+class DiskThrottleable(Protocol):
+    """The speed of a disk can be limited for an instance alone, while it runs."""
+
+    async def disk_limits(self, instance: Instance, path: str) -> DiskLimits | None:
+        """What the kernel allows on the disk that `path` is on; None while it is down.
+
+        Raises:
+            EngineError: `path` is on no disk.
+        """
+        ...
+
+    async def disk_speed(self, instance: Instance, path: str, within_s: float) -> DiskSpeed | None:
+        """Write and read a little under its limits; a limited one takes about `within_s`."""
+        ...
+
+    async def limit_disk(
+        self, instance: Instance, path: str, write: int | None, read: int | None
+    ) -> None:
+        """Allow it so many bytes per second, in later lives as well."""
+        ...
+
+    async def unlimit_disk(self, instance: Instance, path: str) -> None:
+        """Allow it all that the disk can do."""
         ...
 
 

@@ -40,6 +40,7 @@ from lab.faults.signal import Signal
 from lab.faults.slicer import Slicer
 from lab.faults.slow_close import SlowClose
 from lab.faults.slow_connect import SlowConnect
+from lab.faults.slow_disk import SlowDisk
 from lab.faults.sql import Sql
 from lab.faults.stop import Stop
 from lab.faults.triggered import injections
@@ -82,6 +83,7 @@ KINDS: Final[Mapping[str, type[Fault]]] = {
         SlowClose,
         SlowConnect,
         Sql,
+        SlowDisk,
         Stop,
         Unplug,
     )

@@ -116,6 +116,9 @@ CASES: dict[str, Fault] = {
     "disk_full but for a little": KINDS["disk_full"].model_validate(
         {"service": "inventory", "path": "/dev/shm/.", "free": "1MiB"}
     ),
+    "slow_disk": KINDS["slow_disk"].model_validate(
+        {"service": "inventory", "write": "1MB/s", "read": "2MB/s"}
+    ),
     "fd_limit": KINDS["fd_limit"].model_validate({"service": "inventory", "files": "200"}),
     "cpu_limit": KINDS["cpu_limit"].model_validate({"service": "inventory", "cpus": "0.25"}),
     "memory_limit": KINDS["memory_limit"].model_validate({"service": "app", "memory": "192MiB"}),

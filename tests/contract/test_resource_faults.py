@@ -186,6 +186,52 @@ async def test_the_disk_of_the_machine_is_refused(docker: Tiny, service, path, w
 
 @pytest.mark.docker
 @pytest.mark.asyncio(loop_scope="module")
+async def test_a_slow_disk_is_slow_for_the_service_alone(docker: Tiny):
+    """Timed by the service's own fsync; also in its next life; not in its neighbour's."""
+    slow = fault("slow_disk", service="other", write="500KB/s")
+    other = docker.cluster.deployment.instance("tiny/other-1")
+
+    async def sync_s(instance: Instance) -> float:
+        code = (
+            "import os, time; f = os.open('/tmp/f', os.O_CREAT | os.O_WRONLY); "
+            "os.write(f, os.urandom(250_000)); t = time.monotonic(); os.fsync(f); "
+            "print(time.monotonic() - t)"
+        )
+        words = ["python", "-c", code]
+        _, output = await docker.cluster._health._run(docker.container(instance), words)
+        return float(output)
+
+    await slow.prepare(docker.cluster)
+    assert await sync_s(other) < 0.25
+    try:
+        await slow.inject(docker.cluster)
+        assert 0.3 < await sync_s(other) < 2
+        assert await sync_s(docker.store) < 0.25
+        await docker.cluster.kill(other)
+        await docker.cluster.start(other)
+        await asyncio.sleep(0.2)
+        assert 0.3 < await sync_s(other) < 2
+        seen = await slow.observe(docker.cluster)
+        assert seen.in_effect
+        assert "only 500000 bytes" in "".join(await docker.cluster.residue())
+    finally:
+        await slow.heal(docker.cluster)
+    assert await sync_s(other) < 0.25
+    assert await docker.cluster.residue() == []
+
+
+@pytest.mark.docker
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_is_in_memory_is_on_no_disk(docker: Tiny):
+    """Refused before any load, instead of limiting another disk."""
+    with pytest.raises(EngineError, match="/data is on tmpfs, which is on no device"):
+        await fault("slow_disk", service="store", path="/data", write="1MB/s").prepare(
+            docker.cluster
+        )
+
+
+@pytest.mark.docker
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_link_out_of_the_container_leads_nowhere(docker: Tiny):
     """An absolute link is followed from the container's root, not from the helper's."""
     container = docker.container(docker.store)

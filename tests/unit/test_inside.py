@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.engines.inside import mounts
+from lab.engines.inside import mounts, throttle
 from lab.engines.inside.files import FileLimit, limited
-from lab.engines.inside.groups import InsideError, group_of
+from lab.engines.inside.groups import Group, InsideError, group_of
 from lab.engines.inside.holder import Holder
 from lab.engines.inside.mounts import Mount, mount_of, resolved
 
@@ -170,3 +170,40 @@ async def test_what_is_held_is_put_in_force_again_until_it_is_let_go():
     await holder._let_go(("disk", "one"))
     await asyncio.sleep(0.1)
     assert (thing.held, thing.released) == (held, 1)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_words_of_the_kernel_for_a_throttle(tmp_path: Path, version: int):
+    """As both versions write and read them; another device's line is not taken for this one's."""
+    group = Group(tmp_path, tmp_path, version)
+    names = (
+        ["io.max"]
+        if version == 2
+        else ["blkio.throttle.write_bps_device", "blkio.throttle.read_bps_device"]
+    )
+    assert throttle.why_not(group)
+    for name in names:
+        (tmp_path / name).write_text("")
+    assert throttle.why_not(group) == ""
+    assert throttle.in_force(group, "254:0") == {"write": None, "read": None}
+    held = throttle.Throttle(group, "254:0", 1000, None)
+    held.hold()
+    written = [(tmp_path / name).read_text() for name in names]
+    assert written == (["254:0 wbps=1000 rbps=max"] if version == 2 else ["254:0 1000", "254:0 0"])
+    shown = "254:01 wbps=7 rbps=7\n254:0 rbps=max wbps=1000 riops=max wiops=max\n"
+    (tmp_path / names[0]).write_text(shown if version == 2 else "254:01 7\n254:0 1000\n")
+    assert throttle.in_force(group, "254:0") == {"write": 1000, "read": None}
+    held.release()
+    assert (tmp_path / names[0]).read_text() == (
+        "254:0 wbps=max rbps=max" if version == 2 else "254:0 0"
+    )
+
+
+@pytest.mark.usefixtures("table")
+def test_a_disk_is_the_one_below_layers_and_none_for_memory(monkeypatch: pytest.MonkeyPatch):
+    """Docker keeps layers where it keeps a container's hostname."""
+    monkeypatch.setattr(throttle, "resolved", lambda _, path: path)
+    assert throttle.device_of(1, "/var/lib") == "254:0"
+    assert throttle.device_of(1, "/data/with space") == "254:1"
+    with pytest.raises(InsideError, match="tmpfs, which is on no device"):
+        throttle.device_of(1, "/scratch")

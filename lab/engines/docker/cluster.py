@@ -15,7 +15,7 @@ from lab.engines import Bypasses, Driver, Exchange, Limits, Probe, State, Traffi
 from lab.engines.docker.cables import Cables, StartAgent, Unplugging
 from lab.engines.docker.daemon import Daemon
 from lab.engines.docker.deaths import Deaths
-from lab.engines.docker.disks import FullDisks
+from lab.engines.docker.disks import FullDisks, SlowDisks
 from lab.engines.docker.driver_channel import DockerDriver
 from lab.engines.docker.ending import ask_to_end, crash
 from lab.engines.docker.execution import DockerSession, Execution
@@ -57,7 +57,7 @@ class Handles:
 
 
 class DockerCluster(
-    Failing, Intercepting, Naming, Scraping, FullDisks, FewFiles, Execution, Unplugging
+    Failing, Intercepting, Naming, Scraping, FullDisks, SlowDisks, FewFiles, Execution, Unplugging
 ):
     """`lab.engines.Cluster`, with every optional ability."""
 

@@ -66,8 +66,10 @@ class Holder:
     async def _hold(self) -> None:
         while self._held:
             await asyncio.sleep(HOLD_S)
-            for key in list(self._held):
-                async with self._turn:
-                    if held := self._held.get(key):
-                        with contextlib.suppress(OSError, InsideError):  # it ends or begins
-                            await self._work(held.hold)
+            async with self._turn:
+                await self._work(self._hold_all)
+
+    def _hold_all(self) -> None:
+        for held in self._held.values():
+            with contextlib.suppress(OSError, InsideError):  # a service just ends or begins
+                held.hold()

@@ -75,44 +75,40 @@ class Inside(Holder):
         await self._let_go(("files", container))
 
     async def disk(self, container: str, path: str) -> dict[str, Any] | None:
-        """What may be limited of the disk that `path` is on; None while the container is down."""
+        """What its cgroup allows on the disk that `path` is on; None while it is down."""
         pid = self._somebody(container)
         if pid is None:
             return None
         group = self._groups[container]
-        device = throttle.device_of(pid, path)
-        return {
-            "device": device,
-            "why_not": throttle.why_not(group),
-            "version": group.version,
-            **throttle.in_force(group, device),
-        }
+        limits = throttle.in_force(group, throttle.device_of(pid, path))
+        return {"why_not": throttle.why_not(group), **limits}
 
     async def speed(
-        self,
-        container: str,
-        path: str,
-        within_s: float,
-        timeout_s: float,  # noqa: ARG002
+        self, container: str, path: str, within_s: float, timeout_s: float
     ) -> dict[str, float] | None:
         """Bytes per second written and read; None while the container is down."""
         pid = self._somebody(container)
         if pid is None:
             return None
-        group = self._groups[container]
-        return await asyncio.to_thread(throttle.speed, group, pid, path, within_s)
+        async with asyncio.timeout(timeout_s):
+            group = self._groups[container]
+            return await asyncio.to_thread(throttle.speed, group, pid, path, within_s)
 
     async def throttle(
-        self, container: str, device: str, write: int | None, read: int | None
+        self, container: str, path: str, write: int | None, read: int | None
     ) -> None:
-        """Limit what it writes and reads of a device, until that is taken back."""
+        """Limit what it writes to and reads from that disk, until that is taken back."""
+        pid = self._somebody(container)
+        if pid is None:
+            raise InsideError("it does not run")
+        device = throttle.device_of(pid, path)
         self._throttled.add((container, device))
         held = throttle.Throttle(self._groups[container], device, write, read)
-        await self._keep(("throttle", container, device), held)
+        await self._keep(("throttle", container, path), held)
 
-    async def unthrottle(self, container: str, device: str) -> None:
+    async def unthrottle(self, container: str, path: str) -> None:
         """No limit."""
-        await self._let_go(("throttle", container, device))
+        await self._let_go(("throttle", container, path))
 
     async def left(self) -> list[tuple[str, str]]:
         """What is still in force, as container and words: asked of the kernel, not of a list."""

@@ -15,7 +15,8 @@ from .groups import Group, InsideError
 from .mounts import folder_of, mount_of, resolved
 
 _LEAST_BYTES = 16 << 10
-_MOST_BYTES = 1 << 20
+_USUAL_BYTES = 1 << 20
+_MOST_BYTES = 32 << 20
 _BLOCK_BYTES = 4096
 _DOCKER_S_OWN = "/etc/hostname"
 """Docker mounts it from its own folder, where the layers of containers are as well."""
@@ -87,14 +88,13 @@ def speed(group: Group, pid: int, path: str, within_s: float) -> dict[str, float
     long each may take where there is a limit.
     """
     folder = folder_of(pid, resolved(pid, path))
-    limits = [n for n in in_force(group, device_of(pid, path)).values() if n]
-    size = int(min([*limits, _MOST_BYTES / within_s]) * within_s)
-    size = min(max(size, _LEAST_BYTES), _MOST_BYTES) // _BLOCK_BYTES * _BLOCK_BYTES
+    limits = in_force(group, device_of(pid, path))
+    sizes = {way: _size(limit, within_s) for way, limit in limits.items()}
     reading, writing = os.pipe()
     if not (child := os.fork()):
         try:
             (group.disks / "cgroup.procs").write_text(str(os.getpid()))
-            os.write(writing, " ".join(map(str, _try(folder, size))).encode())
+            os.write(writing, " ".join(map(str, _try(folder, **sizes))).encode())
         except BaseException as error:  # noqa: BLE001 - nothing of the parent may run in the child
             os.write(writing, f"error {error}".encode())
         os._exit(0)
@@ -105,19 +105,29 @@ def speed(group: Group, pid: int, path: str, within_s: float) -> dict[str, float
     if not text or text.startswith("error"):
         raise InsideError(f"its disk could not be tried: {text}")
     write_s, read_s = map(float, text.split())
-    return {"write": size / write_s, "read": size / read_s}
+    return {"write": sizes["write"] / write_s, "read": sizes["read"] / read_s}
 
 
-def _try(folder: str, size: int) -> tuple[float, float]:
+def _size(limit: int | None, within_s: float) -> int:
+    """How many bytes to try: what the limit lets by in that time, in whole blocks."""
+    size = _USUAL_BYTES if limit is None else int(limit * within_s)
+    return min(max(size, _LEAST_BYTES), _MOST_BYTES) // _BLOCK_BYTES * _BLOCK_BYTES
+
+
+def _try(folder: str, write: int, read: int) -> tuple[float, float]:
+    """Seconds for so many bytes each; what is read is the beginning, again and again."""
     file = os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600)
+    content = os.urandom(write)
     mark_s = time.monotonic()
-    os.write(file, os.urandom(size))
+    os.write(file, content)
     os.fsync(file)
     write_s = time.monotonic() - mark_s
     direct = os.open(f"/proc/self/fd/{file}", os.O_RDONLY | os.O_DIRECT)
-    block = mmap.mmap(-1, size)  # aligned, as direct reads need it
+    size = min(write, read, _USUAL_BYTES)
+    block, left = mmap.mmap(-1, size), read  # aligned, as direct reads need it
     mark_s = time.monotonic()
-    os.preadv(direct, [block], 0)
+    while left > 0:
+        left -= os.preadv(direct, [block], 0)
     return write_s, time.monotonic() - mark_s
 
 
@@ -134,8 +144,9 @@ def _lines(version: int, device: str, wanted: dict[str, int | None]) -> list[tup
 def _line(file: Path, device: str) -> str:
     """What a file says of a device; "" for nothing."""
     lines = file.read_text().splitlines() if file.exists() else []
-    return next((line.removeprefix(f"{device} ") for line in lines if line.startswith(device)), "")
+    mark = f"{device} "
+    return next((line.removeprefix(mark) for line in lines if line.startswith(mark)), "")
 
 
 def _number(word: str) -> int | None:
-    return int(word) if word.isdigit() else None
+    return int(word) or None if word.isdigit() else None
