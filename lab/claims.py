@@ -21,6 +21,9 @@ Measures of scraped metrics, summed over a design's instances: peak(metric) leas
 average(metric) last(metric) increase(metric); a selector may follow the name: `{route="/x"}`.
 Measures of what a design costs, over the whole run: cpu (CPU-seconds per 1,000 operations), memory
 (peak bytes of its containers), containers.
+Findings of truth, over the whole run (docs/reference/checkers.md says what each is): `lost writes`,
+`stale reads` (a duration), `G-single` and the others of `TRUTHS` and `ANOMALIES`, counted; and
+`linearizable`, which is short for `not linearizable == 0`.
 """
 
 from __future__ import annotations
@@ -42,7 +45,22 @@ RATES = ("goodput", "throughput", "offered")
 COUNTS = ("attempts", "in_flight", "bad_seconds")
 METRICS = ("peak", "least", "average", "last", "increase")
 COSTS = ("cpu", "memory", "containers")
-MEASURES = (*LATENCY, *SHARES, *RATES, *COUNTS, "recovery", *METRICS, *COSTS)
+TRUTHS = (
+    *("lost writes", "phantom writes", "duplicates", "out of order", "stale reads"),
+    *("lost updates", "non-monotonic reads", "own writes missed", "bank", "repeated ids"),
+    "not linearizable",
+)
+ANOMALIES = (
+    *("duplicate elements", "garbage reads", "incompatible order", "internal"),
+    *("G1a", "G1b", "lost update"),
+    *(
+        f"{cycle}{needs}"
+        for cycle in ("G0", "G1c", "G-single", "G2-item")
+        for needs in ("", "-process", "-realtime")
+    ),
+)
+WHOLE_RUN = (*COSTS, *TRUTHS, *ANOMALIES)
+MEASURES = (*LATENCY, *SHARES, *RATES, *COUNTS, "recovery", *METRICS, *WHOLE_RUN)
 _NEEDS_DURATION = ("within", "bad_seconds")
 _PARSE: dict[Unit, Callable[[object], float]] = {
     "s": parse_duration,
@@ -63,7 +81,7 @@ class Measure:
     @property
     def unit(self) -> Unit:
         """The unit its value comes in."""
-        if self.name in LATENCY or self.name == "recovery":
+        if self.name in LATENCY or self.name in ("recovery", "stale reads"):
             return "s"
         if self.name in SHARES:
             return "share"
@@ -142,8 +160,10 @@ class Claim:
 
 _DURATION = r"(?:\d+(?:\.\d+)?(?:us|ms|s|m|h))+"
 _NUMBER = r"\d+(?:\.\d+)?"
+_FOUND = "|".join(sorted(map(re.escape, (*TRUTHS, *ANOMALIES)), key=len, reverse=True))
 _MEASURE = (
-    r"(?P<measure>[a-z_0-9.]+)\s*(?:\((?P<argument>(?:[^()\"]|\"[^\"]*\")*)\))?"
+    rf"(?P<measure>{_FOUND}|[a-z_0-9.]+)\s*"
+    r"(?:\((?P<argument>(?:[^()\"]|\"[^\"]*\")*)\))?"
     r"(?:\s+of\s+(?P<request>[\w.-]+))?"
 )
 _WINDOW = r"(?:\s+(?:during\s+(?P<phase>[\w.-]+)|from\s+(?P<start>\S+)\s+to\s+(?P<end>\S+)))?\s*"
@@ -167,6 +187,8 @@ def parse_claim(text: str) -> Claim:
     if match := _RECOVERED.fullmatch(text):
         bound = Bound(parse_duration(match["bound"]))
         return Claim(text, Measure("recovery"), "<=", bound, Window(match["phase"] or "fault"))
+    if text == "linearizable":
+        return Claim(text, Measure("not linearizable"), "==", Bound(), Window())
     match = _CLAIM.fullmatch(text)
     if not match:
         raise ValueError(
@@ -200,9 +222,9 @@ def _measured(match: re.Match[str]) -> tuple[Measure, Window]:
         window = Window(None, _moment(match["start"]), _moment(match["end"]))
     if measure.name == "recovery":
         return _recovery(measure, window)
-    if measure.request and measure.name in (*METRICS, *COSTS):
+    if measure.request and measure.name in (*METRICS, *WHOLE_RUN):
         raise ValueError(f"`{measure.name}` cannot be told apart by request; leave `of` out")
-    if measure.name in COSTS and window != Window():
+    if measure.name in WHOLE_RUN and window != Window():
         raise ValueError(f"`{measure.name}` is known for the whole run only; leave the window out")
     return measure, window
 

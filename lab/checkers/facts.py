@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import NamedTuple
 
+from lab.checkers.finding import Finding
+from lab.checkers.look import look
 from lab.checkers.windows import Span, as_it_went
 from lab.experiment import Experiment
 from lab.history import History, Op
@@ -97,9 +99,19 @@ class Facts:
     _operations: dict[tuple[str, str | None], Operations] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    _findings: dict[tuple[str, str], Finding] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
     _series: dict[str, list[Series]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+
+    def finding(self, name: str, design: str) -> Finding:
+        """What the checker of truth of that name found; each looks once."""
+        if (design, name) not in self._findings:
+            ops = [op for op in self.history.client_ops if op.design == design]
+            self._findings.update({(design, one.name): one for one in look(name, ops)})
+        return self._findings[design, name]
 
     def went(self, design: str) -> Experiment:
         """The experiment with every fault at the time at which it was in this design."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from lab.checkers.facts import Facts, Operations
 from lab.checkers.metrics import increase, totals
 from lab.checkers.windows import Span, WindowError, baseline_span, end_of, span_of
-from lab.claims import COSTS, LATENCY, METRICS, Measure, Window
+from lab.claims import COSTS, LATENCY, METRICS, WHOLE_RUN, Measure, Window
 from lab.history import Op
 from lab.units import format_count, format_duration, format_rate, format_share, format_size
 
@@ -49,6 +49,8 @@ def measure(what: Measure, window: Window, design: str, facts: Facts) -> Measure
     try:
         if what.name in COSTS:
             return _cost(what, window, design, facts)
+        if what.name in WHOLE_RUN:
+            return _found(what, window, design, facts)
         if what.name == "recovery":
             return _recovery(what, window, design, facts)
         span = span_of(window, facts.went(design))
@@ -168,6 +170,14 @@ def _metric(what: Measure, span: Span, design: str, facts: Facts) -> Measured:
     if not samples:
         return Measured(None, 0, f"no value of `{what.argument}` was scraped")
     return Measured(value, samples)
+
+
+def _found(what: Measure, window: Window, design: str, facts: Facts) -> Measured:
+    """What a checker of truth found; unmeasured where it had nothing to judge."""
+    if window != Window():
+        raise WindowError(f"`{what.name}` is known for the whole run only")
+    finding = facts.finding(what.name, design)
+    return Measured(finding.value, finding.judged, finding.reason)
 
 
 def _cost(what: Measure, window: Window, design: str, facts: Facts) -> Measured:
