@@ -19,7 +19,7 @@ from lab.clock import Clock
 from lab.engines import Cluster, Driver, Engine, Traffic, Usage, Wanted
 from lab.errors import EngineError, LabError
 from lab.experiment import Experiment
-from lab.faults import Held, check_targets, injections, refusal
+from lab.faults import Together, check_targets, injections, refusal
 from lab.gathered import LAB_PART, Gathered, watched_metrics
 from lab.history import Op
 from lab.load.session import LoadSession
@@ -147,10 +147,11 @@ async def _timeline(
         _fault_changed(state, record, stage)
         watcher.note(record, stage)
 
+    together = Together()
     work: list[asyncio.Task[Any]] = [
         asyncio.create_task(injection.run())
         for injection in injections(
-            state.experiment, cluster, state.clock, changed, watcher=watcher, held=Held()
+            state.experiment, cluster, state.clock, changed, watcher=watcher, together=together
         )
     ]
     helpers = [

@@ -8,6 +8,8 @@ border (pydantic) and describe it in the JSON Schema.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, WithJsonSchema
@@ -102,6 +104,38 @@ def parse_byte_rate(text: object) -> int:
     raise ValueError(f"`{written}` is not a rate of bytes: write a size per second, like 200KB/s")
 
 
+@dataclass(frozen=True, slots=True)
+class Ramp:
+    """A quantity that changes steadily; `over_s` None is the whole time of what it belongs to."""
+
+    start: float
+    end: float
+    over_s: float | None = None
+
+    def at(self, elapsed_s: float, whole_s: float) -> float:
+        """Its value so many seconds after it began; from the end on, that of the end."""
+        over_s = whole_s if self.over_s is None else self.over_s
+        done = min(max(elapsed_s / over_s, 0.0), 1.0)
+        return self.start + done * (self.end - self.start)
+
+
+def parse_ramp(text: object, parse: Callable[[object], float]) -> Ramp | float:
+    """`0ms to 500ms`, `0ms to 500ms over 10s`, or one value alone.
+
+    Raises:
+        ValueError: a part of it does not parse, nothing changes, or it takes no time.
+    """
+    start, to, rest = str(text).partition(" to ")
+    if not to:
+        return parse(text)
+    end, over, seconds = rest.partition(" over ")
+    over_s = parse_duration(seconds) if over else None
+    ramp = Ramp(parse(start), parse(end), over_s)
+    if ramp.start == ramp.end or ramp.over_s == 0:
+        raise ValueError(f"`{text}` changes nothing: write two values, like 0ms to 500ms over 10s")
+    return ramp
+
+
 def format_duration(seconds: float) -> str:
     """The shortest usual form with three significant digits: `1.2 ms`, `350 ms`, `2.14 s`."""
     if seconds >= 0.9995:
@@ -151,6 +185,18 @@ def _schema(pattern: str, example: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern, "examples": [example]})
 
 
+def _ramp(parse: Any) -> BeforeValidator:
+    """One value or a ramp of them."""
+    ready = int | float | Ramp
+    return BeforeValidator(lambda v: v if isinstance(v, ready) else parse_ramp(v, parse))
+
+
+def _ramp_schema(one: str, example: str) -> WithJsonSchema:
+    whole = one.removeprefix("^").removesuffix("$")
+    over = _DURATION_PATTERN.removeprefix("^").removesuffix("$")
+    return _schema(rf"^{whole}( to {whole}( over {over})?)?$", example)
+
+
 def _unless_parsed(parse: Any) -> BeforeValidator:
     """Let code build values with plain numbers; only text goes through the parser.
 
@@ -163,6 +209,13 @@ Seconds = Annotated[float, _unless_parsed(parse_duration), _schema(_DURATION_PAT
 PerSecond = Annotated[float, _unless_parsed(parse_rate), _schema(rf"^{_NUMBER}/(s|m|h)$", "100/s")]
 Share = Annotated[float, _unless_parsed(parse_share), _schema(rf"^{_NUMBER}%$", "1%")]
 Bytes = Annotated[int, _unless_parsed(parse_size), _schema(rf"^{_NUMBER}([KMG]i?)?B$", "256MiB")]
+_BYTE_RATE_PATTERN = rf"^{_NUMBER}([KMG]i?)?B/s$"
 BytesPerSecond = Annotated[
-    int, _unless_parsed(parse_byte_rate), _schema(rf"^{_NUMBER}([KMG]i?)?B/s$", "200KB/s")
+    int, _unless_parsed(parse_byte_rate), _schema(_BYTE_RATE_PATTERN, "200KB/s")
+]
+SecondsOrRamp = Annotated[
+    float | Ramp, _ramp(parse_duration), _ramp_schema(_DURATION_PATTERN, "500ms")
+]
+BytesPerSecondOrRamp = Annotated[
+    int | Ramp, _ramp(parse_byte_rate), _ramp_schema(_BYTE_RATE_PATTERN, "200KB/s")
 ]

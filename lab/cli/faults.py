@@ -16,6 +16,8 @@ from lab.loading.form import WhenForm
 from lab.schema import build_schema
 
 _PATTERNS = {
+    "B/s( to": "bytes per second, or a ramp",
+    " to ": "duration, or a ramp",
     "B/s$": "bytes per second",
     "us|ms": "duration",
     "/(s|m|h)": "rate",
@@ -30,7 +32,21 @@ experiment, takes `during: PHASE` (default: the phase called `fault`) or `at:` a
 `when:` and ends `until:` something happens ([conditions](conditions.md)), and has a `name:` that
 claims can refer to. Each is looked at before, during and after: one that did not bite
 makes the run *unknown*, one that does not come off ends it with exit code 5. Where an engine lacks
-the ability, the run is refused before any load."""
+the ability, the run is refused before any load.
+
+Whom a fault breaks may be a name or whoever it is then: see [targets](targets.md).
+
+A *ramp* is a value that changes steadily: `delay: 0ms to 500ms` over the whole time of the fault,
+`0ms to 500ms over 10s` for so long, and then it stays. It is measured at its beginning, in its
+middle and at its end, and made of up to ten parts: a toxic that is changed lets go at once of what
+it holds back: a chunk that is under way at a step comes early by one part at most.
+
+*Together*: several faults may be on one link. Those made of bytes held back or counted act one
+after the other, and their order matters: a delay in front of a narrow line adds to the time in it,
+behind it that time counts as delay. They act in the order of the file when they start in the same
+moment, and a later one after those that are there; on Docker the second of a moment is 10 ms late,
+the third 20. Two latencies add up, and each is proved with the other deducted. Two of another kind
+on one link at a time, where healing one would heal the other, are refused. Each heals alone."""
 _TIMING = tuple(field.alias or name for name, field in WhenForm.model_fields.items())
 
 

@@ -21,7 +21,7 @@ from lab.faults.failpoint import Failpoint
 from lab.faults.fd_limit import FdLimit
 from lab.faults.flap import Flap
 from lab.faults.http import Http
-from lab.faults.injection import Held, Injection, check_targets
+from lab.faults.injection import Injection, check_targets
 from lab.faults.kill import Kill
 from lab.faults.latency import Latency
 from lab.faults.limit_data import LimitData
@@ -43,6 +43,7 @@ from lab.faults.slow_connect import SlowConnect
 from lab.faults.slow_disk import SlowDisk
 from lab.faults.sql import Sql
 from lab.faults.stop import Stop
+from lab.faults.together import Together
 from lab.faults.triggered import injections
 from lab.faults.unplug import Unplug
 
@@ -93,9 +94,9 @@ KINDS: Final[Mapping[str, type[Fault]]] = {
 __all__ = [
     "KINDS",
     "Fault",
-    "Held",
     "Injection",
     "Observation",
+    "Together",
     "check_targets",
     "injections",
     "refusal",

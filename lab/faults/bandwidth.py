@@ -6,14 +6,17 @@ answer, or a queue of small ones on one connection, waits.
 
 from __future__ import annotations
 
-from typing import ClassVar
+import time
+from collections.abc import Sequence
+from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from lab.engines import Cluster
+from lab.engines import Cluster, Exchange
 from lab.faults.base import Observation
+from lab.faults.ramp import PARTS, RampFault
 from lab.faults.toxic import (
-    ToxicFault,
+    SEEN_S,
     exchange_all,
     kept,
     patience_s,
@@ -21,42 +24,114 @@ from lab.faults.toxic import (
     seen_bytes,
     summary_of_rates,
 )
+from lab.plan import LinkEnd
 from lab.proxies import Stream, Toxic
-from lab.units import BytesPerSecond, format_byte_rate
+from lab.units import BytesPerSecondOrRamp, Ramp, format_byte_rate, format_duration
 
 _KB = 1000
 """The toxic counts in these (`link.go`: bytes per millisecond)."""
 
+_LEAST_SHARE = 0.3
+"""Of a ramp's rate, so much must get through: it is not at its other end yet."""
 
-class Bandwidth(ToxicFault):
+
+def _whole(rate: int | Ramp) -> int | Ramp:
+    for one in (rate.start, rate.end) if isinstance(rate, Ramp) else (rate,):
+        if one < _KB or one % _KB:
+            raise ValueError("a rate is in whole KB: write at least 1KB/s, like 200KB/s")
+    return rate
+
+
+class Bandwidth(RampFault):
     """Each connection of a link carries at most `rate`."""
 
     kind: ClassVar[str] = "bandwidth"
 
-    rate: BytesPerSecond = Field(
-        ge=_KB,
-        multiple_of=_KB,
-        description="bytes per second and connection, in whole KB (1 KB = 1000 bytes)",
-        examples=["200KB/s"],
+    rate: Annotated[BytesPerSecondOrRamp, AfterValidator(_whole)] = Field(
+        description="per connection, in whole KB (1000 bytes); `1MB/s to 50KB/s` shrinks",
+        examples=["200KB/s", "1MB/s to 50KB/s over 10s"],
     )
     stream: Stream = Field(
         default="downstream", description="`downstream` slows replies, `upstream` requests"
     )
 
+    @property
+    def ramp(self) -> Ramp | None:
+        """The rate, when it is one."""
+        return self.rate if isinstance(self.rate, Ramp) else None
+
+    @property
+    def measure_s(self) -> float:
+        """An answer can be four times as long as it was taken for."""
+        return 4 * SEEN_S
+
     def describe(self) -> str:
         """`bandwidth 195 KiB/s on app -> db`."""
-        return f"bandwidth {format_byte_rate(self.rate)} on {self.link}"
+        words = " to ".join(format_byte_rate(rate) for rate in self._ends)
+        over = (
+            f" over {format_duration(self.ramp.over_s)}" if self.ramp and self.ramp.over_s else ""
+        )
+        return f"bandwidth {words}{over} on {self.link}"
 
     def toxics(self) -> tuple[Toxic, ...]:
         """One, in its stream."""
-        name = f"lab-bandwidth-{self.stream}"
-        return (Toxic(name, "bandwidth", self.stream, {"rate": self.rate // _KB}),)
+        return (self._toxic(max(self._ends), ""),)
+
+    def parts(self, value: float) -> Sequence[Toxic]:
+        """Lines from the narrowest to the widest: the narrowest that is there is the rate.
+
+        A line that ends hands what it holds to the next wider one, and nothing slips through.
+        """
+        low, high = min(self._ends), max(self._ends)
+        rates = [low + (high - low) * number / PARTS for number in range(PARTS)]
+        rest = [
+            self._toxic(round(rate / _KB) * _KB, f"-{number + 1}")
+            for number, rate in enumerate(rates)
+            if rate >= value
+        ]
+        return (*rest, *self.toxics()) if self._widens else (*self.toxics(), *reversed(rest))
 
     async def observe(self, cluster: Cluster) -> Observation:
-        """Time a quarter of a second's worth of bytes; in effect when they come no faster."""
+        """Time a quarter of a second's worth of bytes; in effect when they come no faster.
+
+        Of a ramp, no faster than the ramp is at; it is measured at its beginning, in its middle
+        and at its end.
+        """
         ends = self.ends(cluster.deployment)
-        size = seen_bytes(self.rate)
-        longer_s = patience_s(size, self.rate)
-        tries = await exchange_all(cluster, ends, self.stream, size, longer_s)
-        seen = (kept(rate_per_s(t, self.stream), self.rate) for t in tries)
+        tries, _, most = await self._tried(cluster, ends)
+        seen = (kept(rate_per_s(t, self.stream), most) for t in tries)
         return Observation.of(seen, summary_of_rates(tries, self.stream))
+
+    async def measure(self, cluster: Cluster) -> tuple[bool, str]:
+        """A rate, and whether it was about what the ramp was at then."""
+        tries, least, most = await self._tried(cluster, self.ends(cluster.deployment))
+        rates = [rate_per_s(t, self.stream) for t in tries]
+        right = all(kept(rate, most) and (rate or 0) >= _LEAST_SHARE * least for rate in rates)
+        return bool(tries) and right, summary_of_rates(tries, self.stream)
+
+    async def _tried(
+        self, cluster: Cluster, ends: list[LinkEnd]
+    ) -> tuple[list[Exchange], float, float]:
+        """Exchanges, and the least and the most that the rate was meanwhile."""
+        began = self.value(time.monotonic())
+        # A ramp must not go far while it is measured, and answers are longer than they need be.
+        size = seen_bytes(max(self._ends) if began is None else began / 4)
+        longer_s = patience_s(size, min(self._ends) if self.ramp else max(self._ends))
+        tries = await exchange_all(cluster, ends, self.stream, size, longer_s)
+        ended = self.value(time.monotonic())
+        if began is None or ended is None:
+            return tries, min(self._ends), max(self._ends)
+        part = (max(self._ends) - min(self._ends)) / PARTS
+        return tries, min(began, ended), max(began, ended) + part
+
+    @property
+    def _ends(self) -> tuple[float, ...]:
+        return (self.rate.start, self.rate.end) if isinstance(self.rate, Ramp) else (self.rate,)
+
+    @property
+    def _widens(self) -> bool:
+        return self.ramp is not None and self.ramp.end > self.ramp.start
+
+    def _toxic(self, rate: float, suffix: str) -> Toxic:
+        attributes = {"rate": round(rate) // _KB}
+        return Toxic(f"{self.called(self.stream)}{suffix}", "bandwidth", self.stream, attributes)

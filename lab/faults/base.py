@@ -84,6 +84,17 @@ class Fault(Model, ABC):
     _found: Found = PrivateAttr(default=NOTHING_FOUND)
     """What its selections turned out to be; kept from injecting to healing."""
 
+    in_chain: ClassVar[bool] = False
+    """Whether it matters in which order it comes among others on the same link."""
+
+    def placed(self, name: str, for_s: float) -> Self:  # noqa: ARG002 - for kinds that need it
+        """The same fault, knowing how it is called in its experiment and how long it will last."""
+        return self
+
+    def course(self) -> Observation | None:
+        """What was seen of a fault that changes over its time; None of one that does not."""
+        return None
+
     def members(self) -> tuple[str, ...]:
         """The names, patterns and selections that say whom it breaks."""
         return ()

@@ -37,7 +37,7 @@ class Blackhole(ToxicFault):
     def toxics(self) -> tuple[Toxic, ...]:
         """One per stream."""
         return tuple(
-            Toxic(f"lab-blackhole-{stream}", "timeout", stream, {"timeout": 0})
+            Toxic(self.called(stream), "timeout", stream, {"timeout": 0})
             for stream in sorted(streams(self.stream), reverse=True)
         )
 

@@ -12,8 +12,8 @@ deadline of its own, and is not cut short by a second cancellation.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import replace
 
 from lab.clock import Clock
@@ -21,6 +21,7 @@ from lab.engines import Cluster
 from lab.errors import EngineError, HealError, InjectionError, LabError
 from lab.experiment import ScheduledFault
 from lab.faults.base import Fault, Observation
+from lab.faults.together import Together
 from lab.record import FaultRecord
 from lab.selection import NOTHING_FOUND, Found
 from lab.targets import RESOLVERS, Choice
@@ -41,9 +42,6 @@ _SETTLES_S = 5.0
 
 _AIMS = 5
 """How often whom it is about may change between looking and injecting."""
-
-Held = dict[tuple[str, ...], str]
-"""What faults of a run are on now: (kind, target, stream), and the name of the fault."""
 
 Changed = Callable[[FaultRecord, str], None]
 """Told at each stage: `before`, `injected`, `bit`, `healed`, `gone`, `problem`.
@@ -95,16 +93,18 @@ class Injection:
         changed: Changed,
         *,
         seed: int = 1,
-        held: Held | None = None,
+        together: Together | None = None,
     ) -> None:
         self._choice = Choice(seed, scheduled.name, RESOLVERS)
-        self._held: Held = {} if held is None else held
         self._scheduled = scheduled
-        self._fault: Fault = scheduled.fault
+        self._fault: Fault = scheduled.fault.placed(scheduled.name, scheduled.for_s)
         self._cluster = cluster
         self._clock = clock
         self._changed = changed
         self._found: Found = NOTHING_FOUND
+        self._together = together or Together()
+        start = (scheduled.at_s, str(getattr(scheduled, "when", None)))
+        self._turn = self._together.join(self._fault, cluster.deployment, start)
         self.record = FaultRecord(
             name=scheduled.name,
             kind=self._fault.kind,
@@ -114,6 +114,17 @@ class Injection:
         )
 
     async def run(self) -> FaultRecord:
+        """Its whole life; nobody waits for its turn any more when that is over.
+
+        Raises:
+            HealError, InjectionError: as `_run` says.
+        """
+        try:
+            return await self._run()
+        finally:
+            self._turn.over.set()
+
+    async def _run(self) -> FaultRecord:
         """Wait for its time, inject, hold, heal, prove both; returns the finished record.
 
         Raises:
@@ -133,8 +144,9 @@ class Injection:
             await self._fault.get_ready(self._cluster)
             if not await self._begin():
                 return self.record
-            with self._holding():
+            with self._together.holding(self._fault, self.record.name, self._cluster.deployment):
                 try:
+                    await self._together.wait(self._turn)
                     await self._inject()
                     await self._hold()
                 finally:
@@ -165,25 +177,6 @@ class Injection:
                 f"{self.record.text}: already so before injecting ({before.text}), nothing to prove"
             )
 
-    @contextmanager
-    def _holding(self) -> Iterator[None]:
-        """Take the targets; two faults of one kind on one target would heal each other."""
-        places = {
-            (self._fault.kind, *place) for place in self._fault.places(self._cluster.deployment)
-        }
-        for place in places & self._held.keys():
-            raise InjectionError(
-                f"{self.record.text}: `{self._held[place]}` has {place[1]} at that time too, "
-                "and healing one would heal both"
-            )
-        self._held.update(dict.fromkeys(places, self._scheduled.name))
-        try:
-            yield
-        finally:
-            if not self._fault.permanent:
-                for place in places:
-                    del self._held[place]
-
     def _text(self) -> str:
         """What is broken, in words."""
         return self._fault.text()
@@ -204,7 +197,10 @@ class Injection:
 
     async def _inject(self) -> None:
         self._note("injected", injected_s=self._clock.now())
-        await self._fault.inject(self._cluster)
+        try:
+            await self._fault.inject(self._cluster)
+        finally:
+            self._turn.over.set()
         confirmed_s = self._clock.now()
         seen = await self._look(wanted=True, until_s=self._end_s)
         self._note("bit", confirmed_s=confirmed_s, during=seen.text, bit=seen.in_effect)
@@ -215,6 +211,7 @@ class Injection:
             return
         try:
             async with asyncio.timeout(HEAL_DEADLINE_S):
+                self._note_course()
                 await self._fault.heal(self._cluster)
                 self._note("healed", healed_s=self._clock.now())
                 until_s = self._clock.now() + HEAL_DEADLINE_S / 2
@@ -230,6 +227,12 @@ class Injection:
         self._note("gone", gone_s=self._clock.now(), after=seen.text, healed=seen.gone)
         if not seen.gone:
             raise HealError(f"{self.record.text}: healed, yet still in effect ({seen.text})")
+
+    def _note_course(self) -> None:
+        """What a fault that changes over its time has measured of that until now."""
+        if seen := self._fault.course():
+            bit = self.record.bit and seen.in_effect
+            self.record = replace(self.record, during=seen.text, bit=bit)
 
     async def _look(self, *, wanted: bool, until_s: float) -> Observation:
         """Look until the fault is (not) in effect, or the time is over; the last look counts."""

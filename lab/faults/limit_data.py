@@ -39,7 +39,9 @@ class LimitData(ToxicFault):
 
     def toxics(self) -> tuple[Toxic, ...]:
         """One, towards the client."""
-        return (Toxic("lab-limit-data", "limit_data", "downstream", {"bytes": self.bytes}),)
+        return (
+            Toxic(self.called("downstream"), "limit_data", "downstream", {"bytes": self.bytes}),
+        )
 
     async def observe(self, cluster: Cluster) -> Observation:
         """Pull more; in effect when exactly so much comes and then the end."""

@@ -28,7 +28,7 @@ class Reset(ToxicFault):
 
     def toxics(self) -> tuple[Toxic, ...]:
         """One for both sides; it acts on the first byte of a request."""
-        return (Toxic("lab-reset", "reset_peer", "upstream", {"timeout": 0}),)
+        return (Toxic(self.called("upstream"), "reset_peer", "upstream", {"timeout": 0}),)
 
     async def inject(self, cluster: Cluster) -> None:
         """Reset what comes, then what is open."""

@@ -48,7 +48,7 @@ class Slicer(ToxicFault):
             "size_variation": 0,
             "delay": round(self.delay * 1e6),
         }
-        return (Toxic(f"lab-slicer-{self.stream}", "slicer", self.stream, attributes),)
+        return (Toxic(self.called(self.stream), "slicer", self.stream, attributes),)
 
     async def observe(self, cluster: Cluster) -> Observation:
         """Time many slices; in effect when bytes come no faster than slices may."""

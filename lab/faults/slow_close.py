@@ -33,7 +33,7 @@ class SlowClose(ToxicFault):
     def toxics(self) -> tuple[Toxic, ...]:
         """One, towards the client."""
         attributes = {"delay": round(self.delay * 1000)}
-        return (Toxic("lab-slow-close", "slow_close", "downstream", attributes),)
+        return (Toxic(self.called("downstream"), "slow_close", "downstream", attributes),)
 
     async def observe(self, cluster: Cluster) -> Observation:
         """Ask the server to close; in effect when the end comes (nearly) `delay` after the rest."""

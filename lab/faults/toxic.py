@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar, Self
+
+from pydantic import PrivateAttr
 
 from lab.engines import Cluster, Exchange
 from lab.faults.base import PROBE_TIMEOUT_S, LinkFault
@@ -27,9 +30,24 @@ _LONGER = 6
 class ToxicFault(LinkFault):
     """A link fault that is one toxic or several."""
 
+    in_chain: ClassVar[bool] = True
+
+    _name: str = PrivateAttr(default="")
+    _for_s: float | None = PrivateAttr(default=None)
+
+    def placed(self, name: str, for_s: float) -> Self:
+        """With toxics of its own: two faults of a kind may be on a link where they add up."""
+        copy = self.model_copy()
+        copy._name, copy._for_s = name, for_s  # noqa: SLF001 - its own
+        return copy
+
+    def called(self, stream: Stream) -> str:
+        """The name of its toxic in that stream, unique among all faults, over both streams."""
+        return f"lab-{self._name or self.kind}-{stream}"
+
     @abstractmethod
     def toxics(self) -> Sequence[Toxic]:
-        """Its toxics; names are unique among all faults, over both streams."""
+        """Its toxics; their names are `called(stream)`, and begin with that if there are more."""
 
     async def inject(self, cluster: Cluster) -> None:
         """Add them to every end of the link at once."""

@@ -18,7 +18,8 @@ from typing import Any, cast
 from lab.clock import Clock
 from lab.engines import Cluster
 from lab.experiment import Experiment, ScheduledFault
-from lab.faults.injection import Changed, Held, Injection
+from lab.faults.injection import Changed, Injection
+from lab.faults.together import Together
 from lab.plan import Deployment
 from lab.triggers import NeverCameError, Watcher
 
@@ -30,10 +31,10 @@ def injections(
     changed: Changed,
     *,
     watcher: Watcher,
-    held: Held,
+    together: Together,
 ) -> Iterator[Injection]:
     """Everything that has to be run for the faults of an experiment."""
-    common: dict[str, Any] = {"seed": experiment.seed, "held": held}
+    common: dict[str, Any] = {"seed": experiment.seed, "together": together}
     for scheduled in experiment.faults:
         if scheduled.triggered:
             for design in designs_of(scheduled, cluster.deployment):
@@ -80,11 +81,12 @@ class Triggered(Injection):
         watcher: Watcher,
         design: str,
         seed: int = 1,
-        held: Held | None = None,
+        together: Together | None = None,
     ) -> None:
         # A copy of its own: faults keep what they have done until they undo it.
         own = scheduled.model_copy(update={"fault": scheduled.fault.model_copy(deep=True)})
-        super().__init__(own, part_of(cluster, design), clock, changed, seed=seed, held=held)
+        part = part_of(cluster, design)
+        super().__init__(own, part, clock, changed, seed=seed, together=together)
         self._watcher = watcher
         self.record = replace(self.record, design=design)
         self.record = replace(self.record, text=self._text())

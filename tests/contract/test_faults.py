@@ -88,6 +88,12 @@ CASES: dict[str, Fault] = {
     "latency of a share": KINDS["latency"].model_validate(
         {"link": LINK, "delay": "150ms", "share": "30%"}
     ),
+    "latency that grows": KINDS["latency"].model_validate(
+        {"link": LINK, "delay": "0ms to 200ms over 1s"}
+    ),
+    "bandwidth that shrinks": KINDS["bandwidth"].model_validate(
+        {"link": LINK, "rate": "500KB/s to 100KB/s over 1s"}
+    ),
     "limit_data": KINDS["limit_data"].model_validate({"link": LINK, "bytes": "300B"}),
     "limit_data to nothing": KINDS["limit_data"].model_validate({"link": LINK, "bytes": "0B"}),
     "partition": KINDS["partition"].model_validate({"between": ["app", "inventory"]}),

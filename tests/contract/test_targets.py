@@ -11,7 +11,7 @@ import pytest_asyncio
 from lab.clock import Clock
 from lab.errors import EngineError, InjectionError
 from lab.experiment import ScheduledFault
-from lab.faults import KINDS, Injection, check_targets
+from lab.faults import KINDS, Injection, Together, check_targets
 from lab.targets import RESOLVERS, Choice
 from tests.contract import mesh, replicated
 from tests.contract.engines import ENGINES, MODES, up_on
@@ -47,11 +47,11 @@ async def becomes(cluster, text: str, wanted) -> set[str]:
     raise AssertionError(said)
 
 
-def injection(cluster, fault, *, at_s=0.0, for_s=60.0, seed=1, held=None) -> Injection:
+def injection(cluster, fault, *, at_s=0.0, for_s=60.0, seed=1, together=None) -> Injection:
     """A fault that is called `fault`."""
     scheduled = ScheduledFault(fault=fault, at_s=at_s, for_s=for_s, name="fault")
     return Injection(
-        scheduled, cluster, Clock.starting_in(0), lambda *_: None, seed=seed, held=held
+        scheduled, cluster, Clock.starting_in(0), lambda *_: None, seed=seed, together=together
     )
 
 
@@ -156,19 +156,19 @@ async def test_nobody_is_no_answer(valkey):
 @pytest.mark.asyncio(loop_scope="module")
 async def test_two_faults_of_a_kind_on_one_target_are_refused_when_they_meet(valkey):
     """Only the run knows that they are one; healing the second would heal the first."""
-    held: dict = {}
+    together = Together()
     fault, other = "kv-copy -> master of kv", "2 of kv-copy -> kv"
-    first = injection(valkey, KINDS["refuse"](link=fault), at_s=0.8, held=held)
-    second = injection(valkey, KINDS["refuse"](link=other), at_s=0.9, held=held)
+    first = injection(valkey, KINDS["refuse"](link=fault), at_s=0.8, together=together)
+    second = injection(valkey, KINDS["refuse"](link=other), at_s=0.9, together=together)
     tasks = [asyncio.create_task(one.run()) for one in (first, second)]
     done, _ = await asyncio.wait(tasks, timeout=10, return_when=asyncio.FIRST_COMPLETED)
     assert done == {tasks[1]}
-    with pytest.raises(InjectionError, match=r"`fault` has .* at that time too"):
+    with pytest.raises(InjectionError, match=r"`fault` is on .* at that time too"):
         await tasks[1]
     assert len(await valkey.proxies.disabled()) == 2
     await cancelled(tasks[0])
     assert first.record.healed
-    assert held == {}
+    assert together._held == {}
     assert await valkey.residue() == []
 
 

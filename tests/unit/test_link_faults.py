@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from lab.engines import Exchange
 from lab.faults import KINDS
 from lab.faults.chance import plausible
+from lab.faults.ramp import PARTS
 from lab.faults.toxic import kept, rate_per_s, seen_bytes
 
 LINK = {"link": "app -> db"}
@@ -37,6 +38,13 @@ LINK = {"link": "app -> db"}
         ("slicer", {"size": "1KB", "delay": "0ms"}),
         ("slow_close", {"delay": "1ms"}),
         ("slow_connect", {"delay": "5ms"}),
+        ("latency", {"delay": "100ms to 100ms"}),
+        ("latency", {"delay": "100ms to 200"}),
+        ("latency", {"delay": "100ms to 200ms over 0s"}),
+        ("latency", {"delay": "100ms to 200ms to 300ms"}),
+        ("latency", {"delay": "100ms to 200ms", "share": "50%"}),
+        ("bandwidth", {"rate": "1MB/s to 500B/s"}),
+        ("bandwidth", {"rate": "1MB/s to 1500B/s"}),
     ],
 )
 def test_what_could_not_be_proved_is_refused(kind: str, settings: dict[str, str]) -> None:
@@ -51,7 +59,9 @@ def test_faults_say_what_they_do() -> None:
         KINDS[kind].model_validate({**LINK, **settings}).describe()
         for kind, settings in (
             ("bandwidth", {"rate": "100KB/s"}),
+            ("bandwidth", {"rate": "1024KB/s to 512KB/s over 10s"}),
             ("blackhole", {"stream": "downstream"}),
+            ("latency", {"delay": "0ms to 500ms", "jitter": "5ms"}),
             ("latency", {"delay": "200ms", "share": "20%"}),
             ("flap", {"period": "2s", "down": "1s"}),
             ("loss", {"share": "5%"}),
@@ -62,7 +72,9 @@ def test_faults_say_what_they_do() -> None:
     }
     assert said == {
         "bandwidth 97.7 KiB/s on app -> db",
+        "bandwidth 1000 KiB/s to 500 KiB/s over 10 s on app -> db",
         "black hole for replies on app -> db",
+        "latency 0 ms to 500 ms ± 5 ms on app -> db",
         "latency 200 ms on 20 % of connections of app -> db",
         "down for 1 s every 2 s: app -> db",
         "loss of 5 % of packets on app -> db",
@@ -122,3 +134,62 @@ def test_silence_is_no_rate() -> None:
 def test_a_try_stays_small(rate: float) -> None:
     """It must not be a load of its own."""
     assert 1000 <= seen_bytes(rate) <= 64_000
+
+
+def delays_ms(value_s: float, delay: str) -> list[int]:
+    """The delays that make up one value of a ramp, in their order."""
+    fault = KINDS["latency"].model_validate({**LINK, "delay": delay})
+    return [toxic.attributes["latency"] for toxic in fault.parts(value_s)]
+
+
+@pytest.mark.parametrize(
+    ("value_s", "delay", "parts"),
+    [
+        (0.0, "0ms to 500ms", [0]),
+        (0.12, "0ms to 500ms", [0, 50, 50, 20]),
+        (0.5, "500ms to 0ms", [0] + [50] * 10),
+        (0.15, "100ms to 200ms", [100, 50]),
+        (0.02, "0ms to 40ms", [0, 20]),
+        (2.5, "0s to 5s", [0] + [500] * 5),
+    ],
+)
+def test_a_delay_that_changes_is_made_of_small_ones(value_s, delay, parts) -> None:
+    """A step changes the last one only, so what it lets go of early is a tenth at most."""
+    assert delays_ms(value_s, delay) == parts
+
+
+@given(st.floats(0, 1), st.integers(0, 3000), st.integers(0, 3000))
+def test_the_parts_of_a_delay_add_up(done: float, start_ms: int, end_ms: int) -> None:
+    """To the value, and never by more parts than a chain should have."""
+    if start_ms == end_ms:
+        return
+    value_ms = start_ms + done * (end_ms - start_ms)
+    parts = delays_ms(value_ms / 1000, f"{start_ms}ms to {end_ms}ms")
+    assert abs(sum(parts) - value_ms) <= 6  # each is rounded to a millisecond
+    assert len(parts) <= 1 + PARTS
+
+
+@pytest.mark.parametrize(
+    ("value", "rate", "lines"),
+    [
+        (200_000, "200KB/s to 100KB/s", [200]),
+        (150_000, "200KB/s to 100KB/s", [200, 190, 180, 170, 160, 150]),
+        (100_000, "100KB/s to 200KB/s", [100, 110, 120, 130, 140, 150, 160, 170, 180, 190, 200]),
+        (180_001, "100KB/s to 200KB/s", [190, 200]),
+        (200_000, "100KB/s to 200KB/s", [200]),
+    ],
+)
+def test_a_rate_that_changes_is_its_narrowest_line(value, rate, lines) -> None:
+    """In an order in which a line that ends hands what it holds to one that is nearly as narrow."""
+    fault = KINDS["bandwidth"].model_validate({**LINK, "rate": rate})
+    assert [toxic.attributes["rate"] for toxic in fault.parts(value)] == lines
+
+
+def test_two_latencies_may_meet_and_their_toxics_have_names_of_their_own() -> None:
+    """Nothing of the one heals the other."""
+    names = {
+        toxic.name
+        for name in ("slow", "slower")
+        for toxic in KINDS["latency"](link="a -> b", delay=0.1).placed(name, 1.0).toxics()
+    }
+    assert names == {"lab-slow-downstream", "lab-slower-downstream"}

@@ -26,7 +26,7 @@ faults:
   - {second}
 lesson: None.
 """
-LATE = "latency: {link: app -> inventory, delay: 100ms, at: 4s, for: 4s, name: early}"
+LATE = "blackhole: {link: app -> inventory, at: 4s, for: 4s, name: early}"
 
 
 def _load(tmp_path: Path, second: str, first: str = LATE):
@@ -38,8 +38,8 @@ def _load(tmp_path: Path, second: str, first: str = LATE):
 @pytest.mark.parametrize(
     "second",
     [
-        "latency: {link: app -> inventory, delay: 50ms, at: 7s, for: 4s}",
-        "latency: {link: app-1 -> inventory, delay: 50ms, at: 2s, for: 10s}",
+        "blackhole: {link: app -> inventory, at: 7s, for: 4s}",
+        "blackhole: {link: app-1 -> inventory, stream: upstream, at: 2s, for: 10s}",
     ],
 )
 def test_two_of_a_kind_at_one_place_and_time_are_refused(tmp_path, second):
@@ -54,9 +54,8 @@ def test_two_of_a_kind_at_one_place_and_time_are_refused(tmp_path, second):
 @pytest.mark.parametrize(
     "second",
     [
-        "latency: {link: app -> inventory, delay: 50ms, at: 8s, for: 4s}",
-        "latency: {link: client -> app, delay: 50ms, at: 5s, for: 4s}",
-        "latency: {link: app -> inventory, delay: 50ms, at: 5s, for: 4s, stream: upstream}",
+        "blackhole: {link: app -> inventory, at: 8s, for: 4s}",
+        "blackhole: {link: client -> app, at: 5s, for: 4s}",
         "refuse: {link: app -> inventory, at: 5s, for: 4s}",
     ],
 )
@@ -99,3 +98,21 @@ def test_one_and_the_same_value_meets_itself(tmp_path):
     targets = Targets([(topology, {})])
     assert targets.overlap(same, again)
     assert targets.overlap(same, like) is None
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (
+            "latency: {link: app -> inventory, delay: 100ms, at: 4s, for: 4s}",
+            "latency: {link: app -> inventory, delay: 50ms, at: 5s, for: 4s}",
+        ),
+        (
+            "bandwidth: {link: app -> inventory, rate: 10KB/s, at: 4s, for: 4s}",
+            "bandwidth: {link: app -> inventory, rate: 10KB/s, at: 5s, for: 4s, stream: upstream}",
+        ),
+    ],
+)
+def test_two_of_a_kind_that_add_up_or_go_opposite_ways_are_fine(tmp_path, first, second):
+    """Each has toxics of its own, and shows beside the other."""
+    assert len(_load(tmp_path, second, first).faults) == 2

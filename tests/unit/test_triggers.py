@@ -17,7 +17,7 @@ from lab.conditions import parse_condition
 from lab.engines import Killable
 from lab.errors import EngineError
 from lab.experiment import Experiment, ScheduledFault
-from lab.faults import injections
+from lab.faults import Together, injections
 from lab.faults.base import Fault, Observation
 from lab.faults.triggered import part_of
 from lab.plan import Deployment, Instance
@@ -155,7 +155,7 @@ async def run(cluster: Cluster, *faults: ScheduledFault) -> dict[str, FaultRecor
         watcher.note(record, stage)
 
     clock = cluster.clock
-    work = injections(what, cluster, clock, changed, watcher=watcher, held={})  # type: ignore[arg-type]
+    work = injections(what, cluster, clock, changed, watcher=watcher, together=Together())  # type: ignore[arg-type]
     async with asyncio.timeout(10):
         records = await asyncio.gather(*(injection.run() for injection in work))
     assert cluster.dark == set()
