@@ -38,8 +38,9 @@ Whom a fault breaks may be a name or whoever it is then: see [targets](targets.m
 
 A *ramp* is a value that changes steadily: `delay: 0ms to 500ms` over the whole time of the fault,
 `0ms to 500ms over 10s` for so long, and then it stays. It is measured at its beginning, in its
-middle and at its end, and made of up to ten parts: a toxic that is changed lets go at once of what
-it holds back: a chunk that is under way at a step comes early by one part at most.
+middle and at its end. A toxic that is changed lets go at once of what it holds back, so a delay is
+made of up to ten small ones (a chunk that is under way at a step comes early by one at most), and a
+rate of ten lines that take over from each other.
 
 *Together*: several faults may be on one link. Those made of bytes held back or counted act one
 after the other, and their order matters: a delay in front of a narrow line adds to the time in it,

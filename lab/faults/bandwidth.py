@@ -31,14 +31,19 @@ from lab.units import BytesPerSecondOrRamp, Ramp, format_byte_rate, format_durat
 _KB = 1000
 """The toxic counts in these (`link.go`: bytes per millisecond)."""
 
-_LEAST_SHARE = 0.3
-"""Of a ramp's rate, so much must get through: it is not at its other end yet."""
+_RAMP_MIN = 32 * _KB
+"""A step waits until the new line takes what the old one holds: up to 32 KiB, so a second here."""
+
+_LEAST_SHARE, _MOST_SHARE = 0.3, 1.3
+"""Of a ramp's rate, what gets through while it is measured in a hurry, on a busy machine."""
 
 
 def _whole(rate: int | Ramp) -> int | Ramp:
     for one in (rate.start, rate.end) if isinstance(rate, Ramp) else (rate,):
         if one < _KB or one % _KB:
             raise ValueError("a rate is in whole KB: write at least 1KB/s, like 200KB/s")
+    if isinstance(rate, Ramp) and min(rate.start, rate.end) < _RAMP_MIN:
+        raise ValueError("a ramp is not that narrow: write at least 32KB/s")
     return rate
 
 
@@ -78,18 +83,14 @@ class Bandwidth(RampFault):
         return (self._toxic(max(self._ends), ""),)
 
     def parts(self, value: float) -> Sequence[Toxic]:
-        """Lines from the narrowest to the widest: the narrowest that is there is the rate.
+        """One line, another one at each step: the new one is behind the old when that ends.
 
-        A line that ends hands what it holds to the next wider one, and nothing slips through.
+        What the old one holds goes through the new one, and nothing slips through at once.
         """
         low, high = min(self._ends), max(self._ends)
-        rates = [low + (high - low) * number / PARTS for number in range(PARTS)]
-        rest = [
-            self._toxic(round(rate / _KB) * _KB, f"-{number + 1}")
-            for number, rate in enumerate(rates)
-            if rate >= value
-        ]
-        return (*rest, *self.toxics()) if self._widens else (*self.toxics(), *reversed(rest))
+        number = round((value - low) / (high - low) * PARTS)
+        rate = low + (high - low) * number / PARTS
+        return (self._toxic(rate, f"-{number + 1}"),)
 
     async def observe(self, cluster: Cluster) -> Observation:
         """Time a quarter of a second's worth of bytes; in effect when they come no faster.
@@ -106,7 +107,9 @@ class Bandwidth(RampFault):
         """A rate, and whether it was about what the ramp was at then."""
         tries, least, most = await self._tried(cluster, self.ends(cluster.deployment))
         rates = [rate_per_s(t, self.stream) for t in tries]
-        right = all(kept(rate, most) and (rate or 0) >= _LEAST_SHARE * least for rate in rates)
+        right = all(
+            kept(rate, _MOST_SHARE * most) and (rate or 0) >= _LEAST_SHARE * least for rate in rates
+        )
         return bool(tries) and right, summary_of_rates(tries, self.stream)
 
     async def _tried(
@@ -115,7 +118,7 @@ class Bandwidth(RampFault):
         """Exchanges, and the least and the most that the rate was meanwhile."""
         began = self.value(time.monotonic())
         # A ramp must not go far while it is measured, and answers are longer than they need be.
-        size = seen_bytes(max(self._ends) if began is None else began / 4)
+        size = seen_bytes(max(self._ends) if began is None else began / 2)
         longer_s = patience_s(size, min(self._ends) if self.ramp else max(self._ends))
         tries = await exchange_all(cluster, ends, self.stream, size, longer_s)
         ended = self.value(time.monotonic())
@@ -128,10 +131,6 @@ class Bandwidth(RampFault):
     def _ends(self) -> tuple[float, ...]:
         return (self.rate.start, self.rate.end) if isinstance(self.rate, Ramp) else (self.rate,)
 
-    @property
-    def _widens(self) -> bool:
-        return self.ramp is not None and self.ramp.end > self.ramp.start
-
     def _toxic(self, rate: float, suffix: str) -> Toxic:
-        attributes = {"rate": round(rate) // _KB}
+        attributes = {"rate": round(rate / _KB)}
         return Toxic(f"{self.called(self.stream)}{suffix}", "bandwidth", self.stream, attributes)

@@ -165,7 +165,7 @@ class Injection:
             self._found = found
             self._fault = self._fault.bound(found)
             targets = self._fault.targets(self._cluster.deployment)
-            self._note("before", text=self._text(), targets=targets)
+            self.record = replace(self.record, text=self._text(), targets=targets)
             await self._look_before()
         raise InjectionError(f"{self.record.text}: that changes faster than it can be looked at")
 

@@ -21,11 +21,11 @@ from pydantic import Field, model_validator
 from lab.engines import Cluster, Probe
 from lab.faults.base import PROBE_TIMEOUT_S, Observation, probe_all, summary
 from lab.faults.chain import Span, other_delays, probe_past
-from lab.faults.chance import plausible
 from lab.faults.ramp import PARTS, RampFault
+from lab.faults.sample import ConnectionShare, of_share, sampled
 from lab.plan import Deployment, LinkEnd
 from lab.proxies import Stream, Toxic
-from lab.units import Ramp, Seconds, SecondsOrRamp, Share, format_duration, format_share
+from lab.units import Ramp, Seconds, SecondsOrRamp, format_duration
 
 _SEEN_SHARE = 0.8
 """The delay counts as seen from this share on: timers round, and jitter goes both ways."""
@@ -37,13 +37,6 @@ _BUSY_S = 0.15
 """How much later than a ramp says an answer may come on a machine that is busy."""
 
 _PART_MIN_S = 0.05
-
-_PROBES_MIN, _PROBES_MAX = 20, 100
-_HITS_WANTED = 5
-"""How many slow connections to expect among the probes: then none is a rare sight."""
-
-_PROBES_AT_ONCE = 4
-"""Fewer than the smallest usual backlog of a server (5): a dropped SYN is a second of silence."""
 
 
 class Latency(RampFault):
@@ -59,14 +52,7 @@ class Latency(RampFault):
     stream: Stream = Field(
         default="downstream", description="`downstream` delays replies, `upstream` requests"
     )
-
-    share: Share = Field(
-        default=1.0,
-        ge=0.02,
-        le=1,
-        description="of the connections: chance decides for each one, when it opens",
-        examples=["20%"],
-    )
+    share: ConnectionShare = 1.0
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
@@ -89,8 +75,7 @@ class Latency(RampFault):
     def describe(self) -> str:
         """`latency 200 ms on app -> db`."""
         jitter = f" ± {format_duration(self.jitter)}" if self.jitter else ""
-        of = f" on {format_share(self.share)} of connections of" if self.share < 1 else " on"
-        return f"latency {_words(self.delay)}{jitter}{of} {self.link}"
+        return f"latency {_words(self.delay)}{jitter} on {of_share(self.share)}{self.link}"
 
     def places(self, deployment: Deployment) -> set[tuple[str, str]]:  # noqa: ARG002
         """None: several add up, each with toxics of its own."""
@@ -182,19 +167,17 @@ class Latency(RampFault):
         return await probe_past(cluster, ends, self.called(self.stream), timeout_s, quick_s)
 
     async def _observe_share(self, cluster: Cluster, ends: list[LinkEnd]) -> Observation:
-        tries = min(max(round(_HITS_WANTED / self.share), _PROBES_MIN), _PROBES_MAX)
         others = await other_delays(cluster, ends, self.called(self.stream))
+        most_s = {end.name: most for end, (_, most) in zip(ends, others, strict=True)}
         timeout_s = self._ends[1] + self.jitter + PROBE_TIMEOUT_S
-        late = [0] * len(ends)
-        for number, end in enumerate(ends):
-            late_s = _SEEN_SHARE * max(self._ends[1] - self.jitter, 0) + others[number][1]
-            for done in range(0, tries, _PROBES_AT_ONCE):
-                batch = [end] * min(_PROBES_AT_ONCE, tries - done)
-                probes = await probe_all(cluster, batch, timeout_s + others[number][1])
-                late[number] += sum(probe.seconds >= late_s for probe in probes)
-        seen = all(plausible(hits, tries, self.share) for hits in late)
-        text = f"{sum(late)} of {tries * len(ends)} connections late"
-        return Observation(bool(ends) and seen, bool(ends) and not any(late), text)
+        late_s = _SEEN_SHARE * max(self._ends[1] - self.jitter, 0)
+
+        async def late(these: Sequence[LinkEnd]) -> list[bool]:
+            more_s = [most_s[end.name] for end in these]
+            probes = await probe_all(cluster, these, timeout_s + max(more_s))
+            return [p.seconds >= late_s + s for p, s in zip(probes, more_s, strict=True)]
+
+        return await sampled(ends, self.share, late, "late")
 
 
 def _with(probes: list[Probe], others: list[Span]) -> list[tuple[Probe, Span]]:

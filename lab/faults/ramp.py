@@ -2,10 +2,12 @@
 
 A toxic that is updated in place lets go at once of what it holds back (Toxiproxy, `latency.go`,
 `bandwidth.go`: "exit fast"), so one toxic that is updated every 200 ms never delays by more than
-that. A ramp is therefore a row of toxics, each a small part of the whole, of which a step changes
-the last one only: what a step lets go of early is at most that part.
+that. A growing delay is therefore a row of toxics, each a small part of the whole, of which a step
+changes the last one only: what a step lets go of early is at most that part.
 
     0 ms ─▶ 500 ms:   [50] [50] [50] [20]  ▸  [50] [50] [50] [30]  ▸  …
+
+Rates do not add up: there a step puts a new line behind the old one, and then takes that away.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from tests.contract.engines import ENGINES, up_on
 LINKS = ("one -> two", "two -> three", "one -> three")
 SERVICES = ("one", "two", "three")
 TOGETHER = {
-    *("corrupt", "duplicate", "loss", "packet_delay", "partition"),
+    *("corrupt", "duplicate", "latency", "loss", "packet_delay", "partition"),
     *("reorder", "slow_connect", "unplug"),
 }
 """Kinds of which several may be at one place, each healing alone."""

@@ -95,6 +95,12 @@ CASES: dict[str, Fault] = {
         {"link": LINK, "rate": "500KB/s to 100KB/s over 1s"}
     ),
     "limit_data": KINDS["limit_data"].model_validate({"link": LINK, "bytes": "300B"}),
+    "limit_data of a share": KINDS["limit_data"].model_validate(
+        {"link": LINK, "bytes": "300B", "share": "30%"}
+    ),
+    "blackhole of a share": KINDS["blackhole"].model_validate(
+        {"link": LINK, "stream": "upstream", "share": "30%"}
+    ),
     "limit_data to nothing": KINDS["limit_data"].model_validate({"link": LINK, "bytes": "0B"}),
     "partition": KINDS["partition"].model_validate({"between": ["app", "inventory"]}),
     "pause": KINDS["pause"].model_validate({"service": "inventory-1"}),

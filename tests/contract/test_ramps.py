@@ -73,7 +73,7 @@ async def test_a_delay_that_changes(lab, start, end):
     assert await lab.cluster.residue() == []
 
 
-@pytest.mark.parametrize("rate", ["400KB/s to 40KB/s", "40KB/s to 400KB/s"])
+@pytest.mark.parametrize("rate", ["200KB/s to 40KB/s", "40KB/s to 200KB/s"])
 async def test_a_rate_that_changes(lab, rate):
     """It is measured at its beginning, in its middle and at its end, and is what it should be."""
     one, _ = injection(lab, fault("bandwidth", rate=rate), 4.0)
@@ -81,8 +81,8 @@ async def test_a_rate_that_changes(lab, rate):
     print(record.during)
     numbers = [float(n) for n in re.findall(r"([\d.]+) KiB/s", record.during)]
     assert len(numbers) == 3
-    assert numbers == sorted(numbers, reverse=rate.startswith("400"))
-    assert max(numbers) > 2.5 * min(numbers)
+    assert numbers == sorted(numbers, reverse=rate.startswith("200"))
+    assert max(numbers) > 2 * min(numbers)
     assert (record.bit, record.healed) == (True, True)
     assert await lab.cluster.residue() == []
 
@@ -91,7 +91,7 @@ async def test_a_rate_that_changes(lab, rate):
     "one",
     [
         fault("latency", delay="0ms to 400ms over 2s"),
-        fault("bandwidth", rate="30KB/s to 300KB/s over 2s"),
+        fault("bandwidth", rate="40KB/s to 200KB/s over 2s"),
     ],
     ids=["latency", "bandwidth"],
 )
