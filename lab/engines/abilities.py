@@ -6,7 +6,7 @@ A fault names the ones it needs; an engine that lacks one refuses the fault, wit
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:  # small processes of an engine start quicker without the whole language of files
@@ -142,6 +142,60 @@ class Killable(Protocol):
 
     async def start(self, instance: Instance) -> None:
         """Start a crashed instance with its data and reopen the links into it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What an instance runs instead of what its topology says; nothing given is the same as that.
+
+    `environment` goes over the topology's; `moved` gives it an address that nothing ever had.
+    """
+
+    environment: Mapping[str, str] = field(default_factory=dict)
+    image: str | None = None
+    moved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """The present, or last, life of an instance, as engine or kernel tell of it.
+
+    `started_s` in Unix time; `number` is the container's or the process's; `environment` has at
+    least what was set for it.
+    """
+
+    number: str
+    started_s: float | None
+    environment: Mapping[str, str]
+    image: str
+    address: str
+
+
+@runtime_checkable
+class Replaceable(Protocol):
+    """An instance can be replaced by a new one: another version of it, as a deploy does."""
+
+    async def provide(self, instance: Instance, version: Version) -> None:
+        """Before any load: see to it that the instance can be replaced by this version.
+
+        Raises:
+            EngineError: it cannot, with the reason.
+        """
+        ...
+
+    async def replace(
+        self, instance: Instance, version: Version, grace_s: float, *, ready: bool = True
+    ) -> None:
+        """Stop it as `Stoppable.stop` does, start that version of it, wait until it is ready.
+
+        Its volumes go with it, other files of it do not have to. Links into it are open when it
+        is ready, also when nobody waits for that here.
+        """
+        ...
+
+    async def life(self, instance: Instance) -> Life:
+        """Which one runs, or ran last."""
         ...
 
 

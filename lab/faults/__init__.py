@@ -34,8 +34,10 @@ from lab.faults.pause import Pause
 from lab.faults.promote import Promote
 from lab.faults.refuse import Refuse
 from lab.faults.reorder import Reorder
+from lab.faults.replace import Replace
 from lab.faults.reset import Reset
 from lab.faults.restart import Restart
+from lab.faults.rolling_deploy import RollingDeploy
 from lab.faults.signal import Signal
 from lab.faults.slicer import Slicer
 from lab.faults.slow_close import SlowClose
@@ -77,8 +79,10 @@ KINDS: Final[Mapping[str, type[Fault]]] = {
         Promote,
         Refuse,
         Reorder,
+        Replace,
         Reset,
         Restart,
+        RollingDeploy,
         Signal,
         Slicer,
         SlowClose,

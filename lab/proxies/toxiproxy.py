@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -165,6 +166,18 @@ class ToxiproxyClient:
         """
         await self._call("creating proxies", lambda: _populate(proxies, enabled=True))
         self._specs.update({p.name: p for p in proxies})
+
+    async def lead(self, proxy: str, upstream: str) -> None:
+        """Let a proxy dial another address from now on; that closes the connections it has."""
+        spec = self._specs[proxy]
+        if spec.upstream == upstream:
+            return
+        self._specs[proxy] = replace(spec, upstream=upstream)
+        path = f"/proxies/{proxy}"
+        await self._order(
+            f"leading {proxy} to {upstream}",
+            lambda: _Consumer.post(path, json={"upstream": upstream}),
+        )
 
     async def add(self, proxy: str, toxic: Toxic) -> None:
         """Add a toxic.

@@ -105,6 +105,10 @@ CASES: dict[str, Fault] = {
     "partition": KINDS["partition"].model_validate({"between": ["app", "inventory"]}),
     "pause": KINDS["pause"].model_validate({"service": "inventory-1"}),
     "refuse": KINDS["refuse"].model_validate({"link": LINK}),
+    "replace": KINDS["replace"].model_validate({"service": "inventory", "env": {"VERSION": "2"}}),
+    "rolling_deploy": KINDS["rolling_deploy"].model_validate(
+        {"service": "inventory", "env": {"VERSION": "2"}, "grace": "3s"}
+    ),
     "reset": KINDS["reset"].model_validate({"link": LINK}),
     "slicer": KINDS["slicer"].model_validate({"link": LINK, "size": "50B", "delay": "5ms"}),
     "slicer of requests": KINDS["slicer"].model_validate(

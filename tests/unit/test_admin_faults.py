@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lab.engines import Ended
+from lab.engines import Ended, Life
 from lab.engines.signals import handling
 from lab.errors import EngineError, InjectionError, SpecError
 from lab.faults import KINDS
@@ -227,3 +227,34 @@ def test_the_kernel_s_masks_are_read(pending: str, blocked: str, caught: str, fo
 def test_without_the_kernel_s_word_nothing_is_known():
     """On systems without /proc."""
     assert handling("", "HUP") == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("life", "is_new"),
+    [
+        (Life("b", 2.0, {"VERSION": "2", "OTHER": "x"}, "image-1", "198.18.0.9"), True),
+        (Life("b", 2.0, {"VERSION": "1"}, "image-1", "198.18.0.9"), False),
+        (Life("a", 2.0, {"VERSION": "2"}, "image-1", "198.18.0.9"), False),
+    ],
+)
+def test_a_version_has_come_when_another_life_has_its_environment(life: Life, is_new: bool):
+    """A restart of the old one is none, nor is the old one with an old value."""
+    earlier = Life("a", 1.0, {"VERSION": "1"}, "image-1", "198.18.0.9")
+    one = fault("replace", env={"VERSION": "2"})
+    assert one.is_new(life, earlier) is is_new
+    assert not one.is_new(life, None)
+
+
+def test_another_image_is_another_id():
+    """Its environment alone does not prove it."""
+    earlier = Life("a", 1.0, {}, "image-1", "198.18.0.9")
+    one = fault("replace", image="app:2")
+    assert not one.is_new(Life("b", 2.0, {}, "image-1", ""), earlier)
+    assert one.is_new(Life("b", 2.0, {}, "image-2", ""), earlier)
+
+
+def test_what_does_not_go_back_stays():
+    """As written, for the rest of the run."""
+    assert fault("replace", back="false").permanent
+    assert not fault("replace").permanent
+    assert not fault("rolling_deploy").permanent

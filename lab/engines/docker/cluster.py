@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ from lab.engines.docker.layout import Layout
 from lab.engines.docker.limits import changed, read, set_cpus, set_memory
 from lab.engines.docker.naming import Naming
 from lab.engines.docker.prometheus import Prometheus
+from lab.engines.docker.replacing import Replacer, Replacing
 from lab.engines.docker.scraping import Scraping
 from lab.engines.docker.usage import UsageMeter
 from lab.engines.interception import Intercepting
@@ -45,7 +46,8 @@ _HTTP_TIMEOUT_S = 10.0
 class Handles:
     """What a bring-up opened: ids by instance or part name, drivers by design, URLs by part name.
 
-    `jobs` are names of instances that end when their work is done.
+    `jobs` are names of instances that end when their work is done; `retired` has the ids of
+    containers that were replaced, by instance name.
     """
 
     containers: dict[str, str] = field(default_factory=dict)
@@ -54,10 +56,21 @@ class Handles:
     urls: dict[str, str] = field(default_factory=dict)
     insider: Insider | None = None
     sessions: list[tuple[str, DockerSession]] = field(default_factory=list)
+    replacer: Replacer | None = None
+    retired: dict[str, list[str]] = field(default_factory=dict)
 
 
 class DockerCluster(
-    Failing, Intercepting, Naming, Scraping, FullDisks, SlowDisks, FewFiles, Execution, Unplugging
+    Failing,
+    Intercepting,
+    Naming,
+    Scraping,
+    FullDisks,
+    SlowDisks,
+    FewFiles,
+    Execution,
+    Unplugging,
+    Replacing,
 ):
     """`lab.engines.Cluster`, with every optional ability."""
 
@@ -355,8 +368,11 @@ class DockerCluster(
 
     def _changed(self, name: str, action: str) -> None:
         """An instance ended by itself, or its restart policy started it: its links follow."""
-        instance = self.deployment.instance(name)
-        task = asyncio.create_task(self._follow(instance, action))
+        self._spawn(self._follow(self.deployment.instance(name), action))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        """Let something go on until the run is over."""
+        task = asyncio.create_task(work)
         self._following.add(task)
         task.add_done_callback(self._following.discard)
 

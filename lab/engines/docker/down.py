@@ -103,10 +103,13 @@ class _Down:
 
     async def _write_log(self, name: str) -> None:
         bringing = self._bringing
-        container = bringing.handles.containers[name]
-        raw: Any = await bringing.daemon.call(
-            bringing.daemon.api.logs, container, stdout=True, stderr=True, timestamps=True
-        )
+        handles, daemon = bringing.handles, bringing.daemon
+        raw = b""
+        for container in (*handles.retired.get(name, ()), handles.containers[name]):
+            said: Any = await daemon.call(
+                daemon.api.logs, container, stdout=True, stderr=True, timestamps=True
+            )
+            raw += said
         path = bringing.logs / bringing.log_name(name)
         await asyncio.to_thread(path.write_bytes, raw)
 

@@ -31,12 +31,16 @@ _RESERVED = 2  # the network's own address and the gateway
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Who has which address. `containers` is by instance or part name, `links` by link end name."""
+    """Who has which address. `containers` is by instance or part name, `links` by link end name.
+
+    All are decided before anything exists, and kept: only an instance that is replaced may get
+    another one.
+    """
 
     run_id: str
     subnet: IPv4Network
     designs: tuple[str, ...]
-    containers: Mapping[str, IPv4Address]
+    containers: dict[str, IPv4Address]
     links: Mapping[str, IPv4Address]
 
     @property

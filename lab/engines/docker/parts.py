@@ -258,6 +258,22 @@ def interceptor(setting: Setting, network_container: str) -> Part:
     return Part(interception.NAME, {**config, **talks()}, _package())
 
 
+def scrape_files(setting: Setting, *, drivers: bool, with_agent: bool) -> bytes:
+    """What tells Prometheus where to look: as a tar, with the addresses of this moment."""
+    rules = grafana.rules()
+    scrape = prometheus.config(
+        setting.deployment,
+        setting.layout,
+        drivers=drivers,
+        agent=with_agent,
+        rules=rules is not None,
+    )
+    files = {prometheus.CONFIG_PATH: scrape.encode()}
+    if rules is not None:
+        files[prometheus.RULES_PATH] = rules
+    return archive(files)
+
+
 def scrapers(setting: Setting, *, drivers: bool, with_agent: bool) -> list[Part]:
     """Prometheus, and one exporter for all servers of a kind that do not speak for themselves."""
     deployment, layout = setting.deployment, setting.layout
@@ -269,18 +285,11 @@ def scrapers(setting: Setting, *, drivers: bool, with_agent: bool) -> list[Part]
         host={**_published(prometheus.PORT), "NetworkMode": setting.network},
     )
     exposed: Config = {"ExposedPorts": {f"{prometheus.PORT}/tcp": {}}}
-    rules = grafana.rules()
-    scrape = prometheus.config(
-        deployment, layout, drivers=drivers, agent=with_agent, rules=rules is not None
-    )
-    files = {prometheus.CONFIG_PATH: scrape.encode()}
-    if rules is not None:
-        files[prometheus.RULES_PATH] = rules
     found = [
         Part(
             PROMETHEUS,
             {**config, **exposed, **setting.joins(PROMETHEUS)},
-            archive(files),
+            scrape_files(setting, drivers=drivers, with_agent=with_agent),
         )
     ]
     if POSTGRES_EXPORTER in layout.containers:

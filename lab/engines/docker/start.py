@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
 from lab.engines.docker.channel import Channel
 from lab.engines.docker.cluster import Handles
-from lab.engines.docker.containers import Config, files_archive, instance_config
+from lab.engines.docker.containers import Config, files_archive, instance_config, joins
 from lab.engines.docker.daemon import Daemon
 from lab.engines.docker.driver_channel import DockerDriver
 from lab.engines.docker.health import Health
@@ -98,20 +99,53 @@ class Instances:
         await all_of(*(self._start(i, health, links) for i in self._deployment.instances))
 
     async def _create(self, instance: Instance) -> None:
+        config = self._config(instance, self._images[instance.name])
+        self._handles.containers[instance.name] = await self._made(instance, config)
+
+    async def create_again(
+        self,
+        instance: Instance,
+        image: str | None,
+        volumes: Sequence[Mapping[str, Any]],
+        address: IPv4Address,
+        name: str,
+    ) -> str:
+        """A further container of an instance that has one, with its volumes; it is not started.
+
+        `image` is an id, None for the instance's own; `volumes` as the daemon tells of them; `name`
+        is the container's, which no other has.
+        """
         setting = self._setting
-        config = instance_config(
+        config = self._config(instance, image or self._images[instance.name])
+        config["HostConfig"]["Mounts"] = [
+            {
+                "Type": "volume",
+                "Source": volume["Name"],
+                "Target": volume["Destination"],
+                "ReadOnly": not volume["RW"],
+            }
+            for volume in volumes
+        ]
+        config |= joins(setting.network, address, setting.layout.alias(instance))
+        return await self._made(instance, config, name)
+
+    def _config(self, instance: Instance, image: str) -> Config:
+        setting = self._setting
+        return instance_config(
             instance,
-            self._images[instance.name],
+            image,
             setting.deployment,
             setting.layout,
             setting.network,
             setting.labels,
         )
+
+    async def _made(self, instance: Instance, config: Config, name: str = "") -> str:
         files = await asyncio.to_thread(files_archive, instance.service.files)
-        self._handles.containers[instance.name] = await create(
+        return await create(
             self._daemon,
-            setting.layout,
-            instance.name,
+            self._setting.layout,
+            name or instance.name,
             config,
             files if instance.service.files else b"",
         )

@@ -37,6 +37,7 @@ from lab.engines.docker.network import create_network
 from lab.engines.docker.owner import labels_of
 from lab.engines.docker.parts import Part, Setting
 from lab.engines.docker.reaper import Reaper
+from lab.engines.docker.replacing import Replacer
 from lab.engines.docker.start import (
     Instances,
     published_port,
@@ -137,6 +138,7 @@ class BringUp:
         count, designs = len(self._deployment.instances), ", ".join(self._deployment.designs)
         self._say(f"starting {count} container{'s' * (count > 1)} for {designs}")
         instances = Instances(self.daemon, setting, images, self.handles)
+        self.handles.replacer = self._replacer(setting, instances)
         links = asyncio.create_task(self._links(setting))
         health = Health(
             self.daemon,
@@ -158,6 +160,23 @@ class BringUp:
             ),
         )
         return await self._cluster(setting, await links, health)
+
+    def _replacer(self, setting: Setting, instances: Instances) -> Replacer:
+        def proxies() -> ToxiproxyClient:
+            assert self.proxies  # noqa: S101 - nothing is replaced before there are links
+            return self.proxies
+
+        images = Images(self.daemon.client, self._say, CATALOGUE)
+        drivers, with_agent = self._drivers, not self.wanted.keep
+        return Replacer(
+            self.daemon,
+            setting,
+            instances,
+            self.handles,
+            proxies,
+            lambda image: self.daemon.call(images.ensure, image),
+            lambda: parts.scrape_files(setting, drivers=drivers, with_agent=with_agent),
+        )
 
     async def _clean_after_others(self) -> None:
         """Remove what runs left whose process is gone; never what another run is using."""

@@ -36,6 +36,12 @@ class UsageMeter:
         if usage := await self._from_files(container):
             self._add(container, usage)
 
+    def follow(self, old: str, new: str) -> None:
+        """A container takes the place of another: what that had used stays used."""
+        last = self._last.get(old, _NONE)
+        self._past_s[new] = last.cpu_s
+        self._last[new] = Usage(last.cpu_s, 0, last.memory_peak_bytes)
+
     async def _read(self, container: str) -> Usage:
         try:
             usage = await self._from_files(container) or await self._from_daemon(container)

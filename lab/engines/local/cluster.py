@@ -24,6 +24,7 @@ from lab.engines.local.health import Health
 from lab.engines.local.layout import Layout
 from lab.engines.local.pipe import Pipe
 from lab.engines.local.program import Program
+from lab.engines.local.replacing import Replacing
 from lab.engines.local.scraping import Scraping
 from lab.engines.local.supervised import Supervisor
 from lab.engines.local.watch import Watch, exit_code
@@ -44,11 +45,13 @@ _ALIVE = ("running", "paused")
 class Handles:
     """What a bring-up opened, by name.
 
+    `own` are the topology's programs of instances that were replaced;
     `jobs` end when their work is done; `pipes` are the lab's own processes, by the name under
     which their use is shown.
     """
 
     programs: dict[str, Program] = field(default_factory=dict)
+    own: dict[str, Program] = field(default_factory=dict)
     logs: dict[str, Path] = field(default_factory=dict)
     jobs: set[str] = field(default_factory=set)
     drivers: dict[str, TalkingDriver] = field(default_factory=dict)
@@ -71,7 +74,7 @@ class Handles:
             # Two faults wanted it back at once, and the other was quicker.
 
 
-class LocalCluster(Failing, Intercepting, Scraping, FewFiles, Execution):
+class LocalCluster(Failing, Intercepting, Scraping, FewFiles, Execution, Replacing):
     """`lab.engines.Cluster`, and `Stoppable`, `Pausable` and `Partitionable` as well."""
 
     engine = "local"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.engines.local.owner import remove
+from lab.engines.local.processes import processes
 from lab.engines.local.sockets import connections
 from lab.engines.local.spawn import adopt_orphans, spawn
 from lab.engines.local.tree import TREE, Tree, Trees
@@ -61,6 +62,7 @@ class Household:
         self.adopts = adopt_orphans()
         self._trees = Trees(mark, adopts=self.adopts)
         self._instances: dict[str, Tree] = {}
+        self._given: dict[str, dict[str, str]] = {}
         self._accounts: dict[str, Account] = {}
         self._commands: dict[str, Tree] = {}
         self._open: dict[str, _Command] = {}
@@ -97,6 +99,7 @@ class Household:
         with open(order["log"], "ab") as log:  # noqa: ASYNC230, PTH123 - a local file
             tree = self._launch(order, name, log.fileno())
         self._instances[name] = tree
+        self._given[name] = dict(order["env"])
         self._accounts.setdefault(name, Account())
         return {"pid": tree.root.pid}
 
@@ -203,6 +206,17 @@ class Household:
         with contextlib.suppress(OSError):
             return file.read_text()  # noqa: ASYNC240 - the kernel's, which waits for nothing
         return ""
+
+    async def life(self, order: Order) -> dict[str, Any]:
+        """The first process of an instance, and its environment as the kernel has it.
+
+        Of one that has ended: as it was started with, because the kernel has forgotten.
+        """
+        tree = self._instance(order)
+        pid = tree.root.pid
+        given = self._given[order["name"]]
+        environment = processes().environment(pid) if tree.code is None else given
+        return {"pid": pid, "started_s": tree.started_s, "environment": environment}
 
     async def pause(self, order: Order) -> None:
         """Stop every process of an instance."""

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lab.engines import FileLimits, State, Usage
 from lab.engines.local.pipe import Pipe
@@ -96,6 +97,10 @@ class Supervisor:
     async def status(self, name: str) -> str:
         """What the kernel writes of its first process; "" where it does not."""
         return str(await self._pipe.ask("status", name=name))
+
+    async def life(self, name: str) -> dict[str, Any]:
+        """Its first process: `pid`, `started_s`, `environment` (empty once it has ended)."""
+        return dict(await self._pipe.ask("life", name=name))
 
     async def end(self, name: str, stop_signal: str, grace_s: float) -> None:
         """Ask an instance to end, kill it after that time; it is gone afterwards."""

@@ -140,6 +140,7 @@ class Supervisor:
             "end": house.end,
             "signal": house.signal,
             "status": house.status,
+            "life": house.life,
             "pause": house.pause,
             "resume": house.resume,
             "state": house.state,

@@ -60,8 +60,8 @@ class Watch:
 
     def begin(self, others: Mapping[str, int]) -> None:
         """Watch from now on; `others` are process ids of the load drivers, by their unique name."""
-        self._spawn(self._listen())
-        self._spawn(self._look(dict(others)))
+        self.spawn(self._listen())
+        self.spawn(self._look(dict(others)))
 
     async def end(self) -> None:
         """Watch no longer."""
@@ -94,7 +94,7 @@ class Watch:
             if instance and not ended.asked and ended.name not in self.expected:
                 if ended.name not in self.excused:
                     self._seen.put_nowait((ended.name, f"exit code {exit_code(ended.code)}"))
-                self._spawn(self._follow(instance, ended.code))
+                self.spawn(self._follow(instance, ended.code))
 
     async def _follow(self, instance: Instance, code: int) -> None:
         """An instance ended by itself: its links refuse, and its restart policy is obeyed."""
@@ -124,7 +124,8 @@ class Watch:
                 self.with_peaks(await self._supervisor.usage())
                 await asyncio.sleep(_LOOK_S)
 
-    def _spawn(self, work: Awaitable[None]) -> None:
+    def spawn(self, work: Awaitable[None]) -> None:
+        """Let something go on until nobody watches any more."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
