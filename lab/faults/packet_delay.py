@@ -14,7 +14,7 @@ from pydantic import Field
 
 from lab.engines import Cluster, Disturbable, Disturbance
 from lab.faults.base import Observation
-from lab.faults.packets import PATIENCE_S, PacketFault, names_by_end, owner_of
+from lab.faults.packets import PATIENCE_S, PacketFault, names_by_end, owner_of, range_of
 from lab.proxies import Way, streams
 from lab.units import Seconds, format_duration
 
@@ -61,6 +61,6 @@ class PacketDelay(PacketFault):
         prompt = [s is not None and s < _SEEN_SHARE * self.delay for s in took]
         gone = [not t and (p or c) for t, p, c in zip(there, prompt, company, strict=True)]
         seen = [t and one for t, one in zip(there, late, strict=True)]
-        words = sorted({"lost" if s is None else format_duration(s) for s in took})
-        text = f"datagrams take {' to '.join(words)}" if words else "no link"
+        times = [s for s in took if s is not None]
+        text = f"datagrams take {range_of(times)}" if times else "no datagram arrives"
         return Observation(bool(seen) and all(seen), bool(gone) and all(gone), text)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 from pydantic import Field
@@ -21,7 +22,7 @@ from lab.faults.base import Fault, LinkFault, Observation
 from lab.faults.chance import plausible
 from lab.plan import Deployment
 from lab.proxies import Way, streams
-from lab.units import Share
+from lab.units import Share, format_duration
 
 PATIENCE_S = 0.1
 """How long to listen after the last datagram; here they take well under a millisecond."""
@@ -132,14 +133,38 @@ async def shoot_all(fault: RandomPackets, cluster: Cluster) -> Observation:
         ),
     )
     seen, gone = [], []
-    words: dict[str, None] = {}
     for (end, _), shot in zip(places, shots, strict=True):
         there, others = owner in names.get(end.name, ()), names.get(end.name, set()) - {owner}
         seen.append(there and fault.seen(shot, alone=not others))
         gone.append(not there and (fault.hits(shot) == 0 or bool(others)))
-        words[fault.words(shot)] = None
-    text = ", ".join(words) or "no link"
+    text = fault.words(total(shots)) if shots else "no link"
     return Observation(bool(seen) and all(seen), bool(gone) and all(gone), text)
+
+
+def total(shots: Sequence[Volley]) -> Volley:
+    """All of them counted together."""
+
+    def count(field: str) -> int:
+        return sum(getattr(shot, field) for shot in shots)
+
+    times = [s for shot in shots for s in (shot.shortest_s, shot.longest_s) if s is not None]
+    return Volley(
+        sent=count("sent"),
+        arrived=count("arrived"),
+        copies=count("copies"),
+        overtaken=count("overtaken"),
+        damaged=count("damaged"),
+        shortest_s=min(times, default=None),
+        longest_s=max(times, default=None),
+        seen=count("seen"),
+        lost=count("lost"),
+    )
+
+
+def range_of(seconds: Sequence[float]) -> str:
+    """`21.8 ms`, or `21.8 ms to 23 ms`."""
+    low, high = format_duration(min(seconds)), format_duration(max(seconds))
+    return low if low == high else f"{low} to {high}"
 
 
 async def names_by_end(cluster: Cluster) -> dict[str, set[str]]:

@@ -7,13 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from lab.engines import Exchange
+from lab.engines import Exchange, Probe, Volley
 from lab.faults import KINDS
 from lab.faults.chance import plausible
+from lab.faults.packets import range_of, total
 from lab.faults.ramp import PARTS
+from lab.faults.slow_connect import words
 from lab.faults.toxic import kept, rate_per_s, seen_bytes
 
 LINK = {"link": "app -> db"}
+RANDOM = ("corrupt", "duplicate", "loss", "reorder")
 
 
 @pytest.mark.parametrize(
@@ -85,6 +88,30 @@ def test_faults_say_what_they_do() -> None:
         "5 % of packets overtaken for 20 ms on app -> db",
         "connecting takes 1 s on app -> db",
     }
+
+
+def test_what_was_seen_of_packets_is_told_for_all_ends_together() -> None:
+    """Counts are added up, times are a range, and each outcome is said once."""
+    shots = [
+        Volley(200, 190, 3, 4, 0, 0.0001, 0.002),
+        Volley(200, 185, 1, 0, 2, 0.00005, 0.001),
+        Volley(200, 0, 0, 0, 0, None, None),
+    ]
+    told = {kind: KINDS[kind].model_validate({**LINK, "share": "5%"}) for kind in RANDOM}
+    assert {kind: fault.words(total(shots)) for kind, fault in told.items()} == {
+        "corrupt": "225 of 600 datagrams lost, 2 checksums wrong",
+        "duplicate": "4 of 600 datagrams came twice",
+        "loss": "225 of 600 datagrams lost",
+        "reorder": "4 of 600 datagrams overtaken",
+    }
+    assert range_of([0.0218, 0.023, 0.0225]) == "21.8 ms to 23 ms"
+    assert range_of([0.0218]) == "21.8 ms"
+    assert words([]) == "no link"
+    answered = [Probe("answered", 0.305, 0.303), Probe("answered", 0.306, 0.304)]
+    silent = Probe("silent", 0.7, None)
+    assert words([*answered, silent, silent]) == (
+        "connected after 303 ms to 304 ms, answered 2 ms later, not connected: silent"
+    )
 
 
 @pytest.mark.parametrize(
