@@ -78,6 +78,8 @@ class Deployment:
     """Names of the link ends that need something in their path that knows HTTP."""
     resolving: frozenset[str] = frozenset()
     """Names of the instances that are to find others by DNS and not by their hosts file."""
+    skewed: frozenset[str] = frozenset()
+    """Names of the instances whose clock is to be set while they run."""
 
     def instance(self, name: str) -> Instance:
         """The instance of that unique name.
@@ -135,6 +137,15 @@ class Resolving(Protocol):
         ...
 
 
+@runtime_checkable
+class Skewing(Protocol):
+    """A fault that sets the clocks of services, which is known before anything runs."""
+
+    def skews(self, deployment: Deployment) -> Iterable[str]:
+        """Names of the instances whose clocks it may set."""
+        ...
+
+
 def client_of(design: str) -> str:
     """The unique name of a design's load driver: `pool/client`."""
     return f"{design}/{CLIENT}"
@@ -176,8 +187,10 @@ def _prepared(deployment: Deployment, faults: Iterable[object]) -> Deployment:
     known = list(faults)
     ends = (fault.intercepts(deployment) for fault in known if isinstance(fault, Intercepting))
     instances = (fault.resolves(deployment) for fault in known if isinstance(fault, Resolving))
+    clocks = (fault.skews(deployment) for fault in known if isinstance(fault, Skewing))
     return replace(
         deployment,
+        skewed=frozenset(chain.from_iterable(clocks)),
         intercepted=frozenset(chain.from_iterable(ends)),
         resolving=frozenset(chain.from_iterable(instances)),
     )

@@ -50,6 +50,18 @@ def parse_duration(text: object) -> float:
     return total_s
 
 
+def parse_offset(text: object) -> float:
+    """Seconds of `-30s`, `+1m`, `500ms`.
+
+    Raises:
+        ValueError: no unit, an unknown unit, or not a duration with or without a sign.
+    """
+    written = str(text).strip()
+    sign = written[:1] if written[:1] in ("+", "-") else ""
+    seconds = parse_duration(written.removeprefix(sign))
+    return -seconds if sign == "-" else seconds
+
+
 def parse_rate(text: object) -> float:
     """Events per second of `100/s`, `30/m`, `500000/h`.
 
@@ -206,6 +218,11 @@ def _unless_parsed(parse: Any) -> BeforeValidator:
 
 
 Seconds = Annotated[float, _unless_parsed(parse_duration), _schema(_DURATION_PATTERN, "500ms")]
+Offset = Annotated[
+    float,
+    _unless_parsed(parse_offset),
+    _schema(_DURATION_PATTERN.replace("^", "^[+-]?", 1), "-30s"),
+]
 PerSecond = Annotated[float, _unless_parsed(parse_rate), _schema(rf"^{_NUMBER}/(s|m|h)$", "100/s")]
 Share = Annotated[float, _unless_parsed(parse_share), _schema(rf"^{_NUMBER}%$", "1%")]
 Bytes = Annotated[int, _unless_parsed(parse_size), _schema(rf"^{_NUMBER}([KMG]i?)?B$", "256MiB")]

@@ -42,10 +42,12 @@ from lab.engines.abilities import (
     Scrapable,
     Session,
     Signalable,
+    Skewable,
     Spoiling,
     Stoppable,
     Throttleable,
     Version,
+    WallClock,
 )
 from lab.engines.packets import Disturbable, Disturbance, Unpluggable, Volley
 
@@ -90,6 +92,7 @@ __all__ = [
     "Scrapable",
     "Session",
     "Signalable",
+    "Skewable",
     "Spoiling",
     "State",
     "Stoppable",
@@ -99,6 +102,7 @@ __all__ = [
     "Usage",
     "Version",
     "Volley",
+    "WallClock",
     "Wanted",
 ]
 

@@ -39,6 +39,14 @@ class Room:
 
 
 @dataclass(frozen=True, slots=True)
+class WallClock:
+    """How far an instance's wall clock is off; None, and why, where it cannot be set."""
+
+    offset_s: float | None
+    why_not: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class DiskLimits:
     """Bytes per second that an instance may write to and read from a disk; None is no limit.
 
@@ -365,6 +373,19 @@ class DiskFillable(Protocol):
 
     async def empty_disk(self, instance: Instance, path: str) -> None:
         """Give the room back, and start an instance that ended by itself for want of it."""
+        ...
+
+
+@runtime_checkable
+class Skewable(Protocol):
+    """The wall clock of an instance can be set off for it alone; its monotonic clocks go on."""
+
+    async def clock(self, instance: Instance) -> WallClock | None:
+        """How its wall clock stands, as its own processes read it; None while it is down."""
+        ...
+
+    async def set_clock(self, instance: Instance, by_s: float) -> None:
+        """Set it off by so much from this machine's; 0 is right. It stays over restarts."""
         ...
 
 

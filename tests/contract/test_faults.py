@@ -135,6 +135,7 @@ CASES: dict[str, Fault] = {
     "slow_disk": KINDS["slow_disk"].model_validate(
         {"service": "inventory", "write": "1MB/s", "read": "2MB/s"}
     ),
+    "clock_skew": KINDS["clock_skew"].model_validate({"service": "inventory", "by": "-30s"}),
     "fd_limit": KINDS["fd_limit"].model_validate({"service": "inventory", "files": "200"}),
     "cpu_limit": KINDS["cpu_limit"].model_validate({"service": "inventory", "cpus": "0.25"}),
     "memory_limit": KINDS["memory_limit"].model_validate({"service": "app", "memory": "192MiB"}),

@@ -14,7 +14,7 @@ import pytest
 
 from lab.engines.docker import owner, prometheus
 from lab.engines.docker.agent.connections import hexed, is_stalled
-from lab.engines.docker.containers import files_archive, instance_config
+from lab.engines.docker.containers import clock_archive, files_archive, instance_config
 from lab.engines.docker.layout import (
     Layout,
     endpoints,
@@ -26,6 +26,7 @@ from lab.engines.docker.layout import (
 from lab.engines.docker.network import RANGES, free_subnets
 from lab.engines.docker.parts import TOOLBOX_IMAGE, Setting, network
 from lab.errors import EngineError
+from lab.faults import KINDS
 from lab.plan import Deployment, Instance, LinkEnd, deploy_topology
 from lab.topology import File, Link, Scrape, Service, Topology
 
@@ -170,6 +171,33 @@ def test_a_volume_in_memory_is_held_by_a_container_that_stays() -> None:
     assert memory["VolumeOptions"]["NoCopy"] is True
     assert memory["VolumeOptions"]["Labels"] == {"lab.run": RUN}
     assert held == {**memory, "Target": "/held/0", "ReadOnly": True}
+
+
+def test_a_service_whose_clock_is_to_be_set_is_started_with_the_library() -> None:
+    """Behind what it preloads itself; others are as the topology says."""
+    services = {
+        "app": Service("app", image="x", environment={"LD_PRELOAD": "/own.so"}),
+        "db": Service("db", image="x"),
+    }
+    topology = Topology("shop", services, (), Link("client", "app", 80))
+    fault = KINDS["clock_skew"].model_validate({"service": "app", "by": "-30s"})
+    deployment = deploy_topology(topology, [fault])
+    layout = laid_out(deployment)
+    assert deployment.skewed == {"shop/app-1"}
+    app, db = (
+        instance_config(one, "sha256:1", deployment, layout, "net", {})
+        for one in deployment.instances
+    )
+    assert "LD_PRELOAD=/own.so:/usr/$LIB/faketime/libfaketimeMT.so.1" in app["Env"]
+    assert "FAKETIME_TIMESTAMP_FILE=/etc/lab/clock" in app["Env"]
+    assert db["Env"] == []
+    files = [clock_archive(one, deployment) for one in deployment.instances]
+    assert files[1] == b""
+    with tarfile.open(fileobj=io.BytesIO(files[0])) as tar:
+        member = tar.getmember("etc/lab/clock")
+        content = tar.extractfile(member)
+        assert content
+        assert (content.read(), member.mode) == (b"+0", 0o644)
 
 
 def test_an_empty_entrypoint_is_not_the_image_s_own() -> None:

@@ -84,3 +84,18 @@ def test_a_shown_duration_reads_back_nearly_the_same(seconds):
     """What the report prints can be written into a claim."""
     shown = units.format_duration(seconds).replace(" ", "")
     assert units.parse_duration(shown) == pytest.approx(seconds, rel=0.06)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("-30s", -30), ("+1m30s", 90), ("500ms", 0.5), (" -1h ", -3600)]
+)
+def test_an_offset_is_a_duration_with_a_sign(text: str, seconds: float):
+    """Ahead without one."""
+    assert units.parse_offset(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "-", "--1s", "+-1s", "- ", "-30", "1s-"])
+def test_what_is_no_offset(text: str):
+    """A sign, a number and a unit."""
+    with pytest.raises(ValueError, match="not a duration"):
+        units.parse_offset(text)

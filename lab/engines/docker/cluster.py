@@ -13,6 +13,7 @@ from docker.errors import NotFound
 
 from lab.engines import Bypasses, Driver, Exchange, Limits, Probe, State, Traffic, Usage
 from lab.engines.docker.cables import Cables, StartAgent, Unplugging
+from lab.engines.docker.clocks import Clocks
 from lab.engines.docker.daemon import Daemon
 from lab.engines.docker.deaths import Deaths
 from lab.engines.docker.disks import FullDisks, SlowDisks
@@ -61,6 +62,7 @@ class Handles:
 
 
 class DockerCluster(
+    Clocks,
     Failing,
     Intercepting,
     Naming,

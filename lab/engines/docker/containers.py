@@ -15,11 +15,15 @@ from typing import Any
 
 from lab.engines.docker.layout import PROXY, Layout, hosts_of
 from lab.engines.docker.owner import INSTANCE, PART
+from lab.engines.inside.clocks import CLOCK, RIGHT
 from lab.errors import EngineError
 from lab.plan import Deployment, Instance
 from lab.topology import File, Service
 
 Config = dict[str, Any]
+
+FAKETIME = "/usr/$LIB/faketime/libfaketimeMT.so.1"
+"""Where distributions keep the library, in the form for programs with threads."""
 
 _PERIOD_US = 100_000  # what Docker makes of `--cpus`
 
@@ -49,7 +53,7 @@ def instance_config(
     config: Config = {
         "Image": image,
         "Hostname": _hostname(instance, deployment, layout),
-        "Env": [f"{name}={value}" for name, value in service.environment.items()],
+        "Env": [f"{name}={value}" for name, value in _environment(instance, deployment).items()],
         "Labels": {
             **labels,
             PART: "instance",
@@ -96,6 +100,32 @@ def _hostname(instance: Instance, deployment: Deployment, layout: Layout) -> str
     if deployment.resolving:
         return layout.container_name(instance.name)[:_HOSTNAME_MAX]
     return instance.host
+
+
+def _environment(instance: Instance, deployment: Deployment) -> Mapping[str, str]:
+    """What the topology says, and for a clock that is to be set the library that tells the time.
+
+    libfaketime's own variables (its README): the file is read at every question, and monotonic
+    clocks go on. `$LIB` is for the dynamic linker (ld.so(8)); an image that lacks the library runs
+    without it, and the fault is refused.
+    """
+    service = instance.service
+    if instance.name not in deployment.skewed:
+        return service.environment
+    preload = [text for text in (service.environment.get("LD_PRELOAD"), FAKETIME) if text]
+    return {
+        **service.environment,
+        "LD_PRELOAD": ":".join(preload),
+        "FAKETIME_TIMESTAMP_FILE": CLOCK,
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_DISABLE_SHM": "1",
+    }
+
+
+def clock_archive(instance: Instance, deployment: Deployment) -> bytes:
+    """The file that such a library reads, with the right time; nothing for other instances."""
+    return archive({CLOCK: RIGHT.encode()}) if instance.name in deployment.skewed else b""
 
 
 def part_config(

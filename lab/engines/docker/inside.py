@@ -51,7 +51,8 @@ class Insider:
         if self._agent is None:
             return []
         names = {id_: name for name, id_ in self._handles.containers.items()}
-        return [f"{names[id_]}: {text}" for id_, text in await self._agent.order("left")]
+        left = await self._agent.order("left")
+        return [f"{names.get(id_, id_[:12])}: {text}" for id_, text in left]
 
     async def close(self) -> None:
         """Let it go; it gives back what it holds, and ends."""

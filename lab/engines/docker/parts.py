@@ -209,7 +209,7 @@ def inside(setting: Setting) -> Part:
             "CgroupnsMode": "host",
             "Binds": [f"/sys/fs/cgroup:{CGROUPS}:rw"],
             "CapDrop": ["ALL"],
-            "CapAdd": ["SYS_PTRACE", "DAC_OVERRIDE", "SETUID", "SETGID"],
+            "CapAdd": ["SYS_PTRACE", "DAC_OVERRIDE", "SETUID", "SETGID", "SYS_CHROOT"],
             "LogConfig": {"Type": "none"},
         },
     )

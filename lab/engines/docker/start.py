@@ -10,7 +10,13 @@ from typing import Any
 
 from lab.engines.docker.channel import Channel
 from lab.engines.docker.cluster import Handles
-from lab.engines.docker.containers import Config, files_archive, instance_config, joins
+from lab.engines.docker.containers import (
+    Config,
+    clock_archive,
+    files_archive,
+    instance_config,
+    joins,
+)
 from lab.engines.docker.daemon import Daemon
 from lab.engines.docker.driver_channel import DockerDriver
 from lab.engines.docker.health import Health
@@ -142,13 +148,16 @@ class Instances:
 
     async def _made(self, instance: Instance, config: Config, name: str = "") -> str:
         files = await asyncio.to_thread(files_archive, instance.service.files)
-        return await create(
+        container = await create(
             self._daemon,
             self._setting.layout,
             name or instance.name,
             config,
             files if instance.service.files else b"",
         )
+        if clock := clock_archive(instance, self._deployment):
+            await self._daemon.call(self._daemon.api.put_archive, container, "/", clock)
+        return container
 
     async def _start(self, instance: Instance, health: Health, links: asyncio.Future[Any]) -> None:
         container = self._handles.containers[instance.name]

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import ballast, throttle
+from . import ballast, clocks, throttle
 from .files import FileLimit, limited
 from .groups import Group, InsideError, group_of
 from .holder import Holder
@@ -28,6 +28,7 @@ class Inside(Holder):
         self._cgroups = cgroups
         self._groups: dict[str, Group] = {}
         self._limited: dict[str, int] = {}  # containers that ever were, for a look at what is left
+        self._clocks: set[str] = set()
         self._throttled: set[tuple[str, str]] = set()
 
     async def meet(self, container: str, pid: int) -> None:
@@ -110,6 +111,24 @@ class Inside(Holder):
         """No limit."""
         await self._let_go(("throttle", container, path))
 
+    async def clock(self, container: str) -> dict[str, Any] | None:
+        """How its wall clock stands, and why it cannot be set; None while it is down."""
+        pid = self._somebody(container)
+        if pid is None:
+            return None
+        why = await asyncio.to_thread(clocks.why_not, self._members(container)())
+        offset_s = None if why else await asyncio.to_thread(clocks.offset_s, pid)
+        return {"offset_s": offset_s, "why_not": why}
+
+    async def set_clock(self, container: str, by_s: float) -> None:
+        """Set its wall clock off by so much; what is down begins with that."""
+        held = clocks.Clock(partial(self._somebody, container), by_s)
+        self._clocks.add(container)
+        key = ("clock", container)
+        await self._keep(key, held)
+        if held.is_right:
+            await self._let_go(key)
+
     async def left(self) -> list[tuple[str, str]]:
         """What is still in force, as container and words: asked of the kernel, not of a list."""
         found = [
@@ -120,6 +139,10 @@ class Inside(Holder):
         for container, files in self._limited.items():
             low = [one.pid for one in limited(self._members(container)()) if one.soft == files]
             found += [(container, f"process {pid} may have only {files} files open") for pid in low]
+        for container in self._clocks:
+            pid = self._somebody(container)
+            if pid is not None and (offset := clocks.said(pid)) != clocks.RIGHT:
+                found.append((container, f"its clock is off by {offset} s"))
         for container, device in self._throttled:
             limits = throttle.in_force(self._groups[container], device)
             found += [
