@@ -1,8 +1,8 @@
 """Where a claim stands while its window is still running: an honest guess, never the verdict.
 
 Only per-second windows are at hand, and percentiles do not add up. But every second bounds how many
-of its operations were bad: a second whose p99 is over the bound had at least 1 % of them over it,
-one whose p50 is over it at least half. Once these lower bounds exceed what the whole window may
+of its operations were bad: of a second whose p99 is over the bound more than 1 % were over it, of
+one whose p50 is over it more than half. Once these lower bounds exceed what the whole window may
 spend, the claim is broken whatever still comes; until then it holds so far.
 """
 
@@ -22,7 +22,8 @@ ClaimStatus = Literal["waiting", "holding", "broken", "later"]
 _LATENCY_SHARE = {"p50": 0.5, "p95": 0.05, "p99": 0.01}
 """Which share of a window's operations a latency claim lets be slower than its bound."""
 
-_FIELDS = (("p50", 0.5), ("p95", 0.05), ("p99", 0.01))
+_PER_MILLE = {"p50": 500, "p95": 950, "p99": 990}
+"""Ranks of the quantiles in a window, as whole numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,11 @@ def _bad(claim: Claim, window: Mapping[str, Any]) -> float:
     """At least how many operations of one second went against the claim."""
     if claim.measure.name in ("errors", "ok"):
         return float(window["fail"]) + float(window["info"])
-    due = float(window["due"])
-    over = (share for key, share in _FIELDS if (window[key] or 0.0) > claim.bound.value)
-    return due * max(over, default=0.0)
+    due = int(window["due"])
+    # Nearest rank: the quantile is the ceil(due x share)-th, so it and all behind it were over.
+    over = (
+        due + 1 - -(-due * rank // 1000)
+        for key, rank in _PER_MILLE.items()
+        if (window[key] or 0.0) > claim.bound.value
+    )
+    return float(max(over, default=0))

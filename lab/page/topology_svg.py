@@ -126,6 +126,7 @@ class _Grid:
     box_w: float
     rows: float
     notes: int
+    foot: float
 
     @classmethod
     def of(cls, drawing: Drawing, design: Design, marks: Marks, least_gap: float) -> _Grid:
@@ -141,7 +142,10 @@ class _Grid:
                 wanted = _CHARACTER * max(map(len, said)) / len(between)
                 gaps[number] = max(gaps[number], min(180.0, wanted + 24))
         lefts = tuple(accumulate((box_w + gap for gap in gaps), initial=_PAD))
-        return cls(lefts, box_w, drawing.rows, max(map(len, marks.services.values()), default=0))
+        notes = max(map(len, marks.services.values()), default=0)
+        # A broken link says under its bolt what was measured, and below that what it carries.
+        foot = 12.0 if marks.links and least_gap > _GAP else 0.0
+        return cls(lefts, box_w, drawing.rows, notes, foot)
 
     @property
     def width(self) -> float:
@@ -149,7 +153,7 @@ class _Grid:
 
     @property
     def height(self) -> float:
-        return self.rows * _ROW_H + 12 * self.notes + (2 if self.notes else 0)
+        return self.rows * _ROW_H + self.foot + 12 * self.notes + (2 if self.notes else 0)
 
     def middle(self, place: tuple[int, float]) -> tuple[float, float]:
         layer, row = place

@@ -84,7 +84,7 @@ def clock(state: RunState) -> str:
     if state.record is not None:
         return f"{state.record.experiment.duration_s:g} s<small>finished</small>"
     if not state.phase:
-        return "T−<small>starting</small>"
+        return "–<small>starting</small>"
     return f"{escape(moment(int(state.clock_s)))}<small>{escape(state.phase)}</small>"
 
 

@@ -130,6 +130,23 @@ def test_a_few_bad_operations_within_the_budget_do_not_break_a_claim() -> None:
     assert claim.budget == pytest.approx(6)  # 1 % of 60/s over the 10 s of the trimmed window
 
 
+def test_a_median_over_its_bound_is_over_at_once_and_broken_when_half_of_all_are_spent() -> None:
+    what = records.experiment()
+    design = what.designs[records.DESIGNS[2]].model_copy(
+        update={"holds": (parse_claim("p50 < 20ms during fault"),)}
+    )
+    what = what.model_copy(update={"designs": {**what.designs, "median": design}})
+    claim = claims_at_start(what, "median")[0]
+    seconds = [{**_window(t), "p50": 0.03 if t >= 9 else 0.01} for t in range(20)]
+    seen = []
+    for count in range(1, 21):
+        claim = follow(claim, seconds[:count])
+        seen.append((claim.status, claim.over, claim.used))
+    assert seen[9] == ("holding", True, 31)  # 31 of 60 are more than half
+    assert claim.since_s == 9
+    assert claim.status == "broken"
+
+
 def test_claims_that_compare_with_something_else_wait_for_the_checker() -> None:
     what = records.experiment()
     design = what.designs[records.DESIGNS[2]].model_copy(

@@ -56,12 +56,14 @@ Lab.board = (places) => {
     const see = (value) => {
       if (value > 0) [low, high] = [Math.min(low, value), Math.max(high, value)];
     };
+    let known = 0;
     for (const design of Object.values(run.designs)) {
       design.p50.forEach(see);
       design.p99.forEach(see);
+      known += design.p50.length;
       limits(design, "latency").forEach((bound) => see(bound.value));
     }
-    if (!high) return [0.001, 1];
+    if (!known) return [0.001, Math.max(1, high * 4)];
     low = 10 ** Math.floor(Math.log10(low));
     return [low, Math.max(high * 4, low * 10)];
   }
