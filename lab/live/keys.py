@@ -18,6 +18,16 @@ from types import TracebackType
 from typing import Any, Self
 
 
+def _in_front() -> bool:
+    """Whether a person can press keys: a job in the background that tried would be stopped."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        return False
+    try:
+        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except OSError:  # a terminal, but not the one that this process belongs to
+        return False
+
+
 class Keys:
     """Tells a callback of each key while it is open."""
 
@@ -27,14 +37,12 @@ class Keys:
         self._before: list[Any] | None = None
 
     def __enter__(self) -> Self:
-        if sys.stdin is not None and sys.stdin.isatty():
+        if _in_front():
             file = sys.stdin.fileno()
-            # A job in the background may not change its terminal: it would be stopped.
-            if os.tcgetpgrp(file) == os.getpgrp():
-                self._before = termios.tcgetattr(file)
-                atexit.register(self._restore)
-                tty.setcbreak(file, termios.TCSADRAIN)
-                self._loop.add_reader(file, self._read)
+            self._before = termios.tcgetattr(file)
+            atexit.register(self._restore)
+            tty.setcbreak(file, termios.TCSADRAIN)
+            self._loop.add_reader(file, self._read)
         return self
 
     def _read(self) -> None:

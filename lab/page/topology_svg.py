@@ -142,10 +142,10 @@ class _Grid:
                 wanted = _CHARACTER * max(map(len, said)) / len(between)
                 gaps[number] = max(gaps[number], min(180.0, wanted + 24))
         lefts = tuple(accumulate((box_w + gap for gap in gaps), initial=_PAD))
-        notes = max(map(len, marks.services.values()), default=0)
+        below = max(map(len, marks.services.values()), default=0)
         # A broken link says under its bolt what was measured, and below that what it carries.
         foot = 12.0 if marks.links and least_gap > _GAP else 0.0
-        return cls(lefts, box_w, drawing.rows, notes, foot)
+        return cls(lefts, box_w, drawing.rows, below, foot)
 
     @property
     def width(self) -> float:

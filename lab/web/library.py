@@ -134,7 +134,7 @@ def _row(entry: Entry) -> tuple[str, ...]:
         f'<span class="{_TONES[entry.verdict]}">{words}</span>{reason}',
         "<br>".join(escape(text) for text in entry.faults) or "the load alone",
         escape(entry.engine),
-        f"<time>{iso_time(entry.started_unix_s)}</time>",
+        f"<time>{iso_time(entry.started_unix_s)[:16].replace('T', ' ')} UTC</time>",
         sides,
     )
 

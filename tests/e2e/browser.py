@@ -59,6 +59,12 @@ def run_script(browser: Chrome, script: str) -> Any:
     return browser.execute_script(script)  # type: ignore[no-untyped-call]
 
 
+def text_of(browser: Chrome, selector: str) -> str:
+    """What the first such element says, read at once: a live page replaces its elements."""
+    text = run_script(browser, f"return document.querySelector(`{selector}`).innerText")
+    return str(text).replace("\u00a0", " ")
+
+
 def complaints(browser: Chrome) -> list[dict[str, Any]]:
     """Everything on the browser's console since the last time."""
     return list(browser.get_log("browser"))  # type: ignore[no-untyped-call]

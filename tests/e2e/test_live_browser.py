@@ -21,6 +21,7 @@ from tests.e2e.browser import (
     complaints,
     open_page,
     run_script,
+    text_of,
     violations,
     wait_for,
 )
@@ -111,10 +112,6 @@ def library(runs: Path) -> Iterator[str]:
         yield server.address
 
 
-def _text(browser: Chrome, selector: str) -> str:
-    return browser.find_element(By.CSS_SELECTOR, selector).text
-
-
 def _clock(browser: Chrome, second: int) -> None:
     """Wait until the page has come to that second, charts as well."""
     wait_for(browser, f"document.querySelector('.clock').textContent.startsWith('T+{second} s')")
@@ -127,19 +124,19 @@ def _fits(browser: Chrome, width: int) -> bool:
 def test_from_the_first_second_to_the_verdict(browser: Chrome, told: Told) -> None:
     complaints(browser)
     open_page(browser, told.server.address)
-    assert "asking the engine" in _text(browser, "body")
+    assert "asking the engine" in text_of(browser, "body")
     told.hello()
     wait_for(browser, "document.querySelectorAll('.plot canvas').length == 15")
-    assert "9 links answer through their proxies" in _text(browser, ".verdict")
+    assert "9 links answer through their proxies" in text_of(browser, ".verdict")
     told.until(5)
     _clock(browser, 5)
-    assert _text(browser, ".verdict").split("\n") == [
+    assert text_of(browser, ".verdict").split("\n") == [
         "All 3 designs are healthy",
         "⚡ latency 200 ms on app -> db in 3 s.",
     ]
     told.until(15)
     _clock(browser, 15)
-    assert f"{BARE} and {DEFAULT} are failing since T+9 s" in _text(browser, ".verdict")
+    assert f"{BARE} and {DEFAULT} are failing since T+9 s" in text_of(browser, ".verdict")
     assert [pill.text for pill in browser.find_elements(By.CSS_SELECTOR, ".pill")][:2] == [
         "✗ failing since T+9 s",
         "✗ failing since T+10 s",
@@ -147,10 +144,10 @@ def test_from_the_first_second_to_the_verdict(browser: Chrome, told: Told) -> No
     assert run_script(browser, BLANK) == 0
     told.until(30)
     _clock(browser, 30)
-    assert "Recovered" in _text(browser, ".verdict")
+    assert "Recovered" in text_of(browser, ".verdict")
     told.rest()
     wait_for(browser, "document.body.textContent.includes('As predicted')")
-    assert "Second by second" in _text(browser, "#d0")
+    assert "Second by second" in text_of(browser, "#d0")
     assert complaints(browser) == []
 
 
@@ -222,7 +219,7 @@ def test_a_prediction_is_asked_before_the_fault_and_answered_at_the_end(
     assert run_script(browser, "return document.activeElement.id") == "guess-0-breaks"
     told.until(15)
     _clock(browser, 15)
-    assert _text(browser, ".guess").endswith("your guess: it breaks")
+    assert text_of(browser, ".guess").endswith("your guess: it breaks")
     told.rest()
     wait_for(browser, "document.querySelector('.guess').textContent.includes('it broke ✓')")
 
@@ -235,7 +232,7 @@ def test_space_holds_the_view_and_never_the_run(browser: Chrome, told: Told) -> 
     wait_for(browser, "document.querySelector('#play').textContent == 'Follow'")
     told.until(14)
     wait_for(browser, "Lab.debug.newest.clock == 14")
-    assert _text(browser, ".clock").startswith(("T+11 s", "T+12 s"))
+    assert text_of(browser, ".clock").startswith(("T+11 s", "T+12 s"))
     _press(browser, Keys.ARROW_LEFT)
     wait_for(browser, "document.querySelector('.clock').textContent.startsWith('T+10 s')")
     _press(browser, " ")
@@ -250,7 +247,7 @@ def test_a_finished_run_is_scrubbed_played_and_left_by_keyboard(
     wait_for(browser, "Lab.debug && Lab.debug.newest.finished")
     _press(browser, "f")
     wait_for(browser, "document.querySelector('.clock').textContent.startsWith('T+9 s')")
-    assert "failing" not in _text(browser, ".verdict")
+    assert "failing" not in text_of(browser, ".verdict")
     _press(browser, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
     wait_for(browser, "document.querySelector('.verdict').textContent.includes('failing')")
     _press(browser, Keys.HOME)
@@ -259,7 +256,7 @@ def test_a_finished_run_is_scrubbed_played_and_left_by_keyboard(
     _press(browser, " ")
     wait_for(browser, "document.querySelector('.verdict').textContent.includes('are failing')")
     wait_for(browser, "document.querySelector('.verdict').textContent.includes('As predicted')", 20)
-    assert _text(browser, "#play") == "Play"
+    assert text_of(browser, "#play") == "Play"
     assert run_script(browser, BLANK) == 0
     assert complaints(browser) == []
 
@@ -317,7 +314,7 @@ def test_the_library_filters_opens_and_compares(
     open_page(browser, f"{library}/runs", 1440)
     assert violations(browser) == []
     browser.find_element(By.CSS_SELECTOR, "input[type=search]").send_keys(OLD)
-    assert _text(browser, "[role=status]") == "1 of 2 runs"
+    assert text_of(browser, "[role=status]") == "1 of 2 runs"
     rows = browser.find_elements(By.CSS_SELECTOR, "tbody tr")
     assert [row.is_displayed() for row in rows].count(True) == 1
     browser.find_element(By.CSS_SELECTOR, "input[type=search]").clear()
@@ -344,7 +341,7 @@ def test_the_library_filters_opens_and_compares(
 def test_a_rebuilt_run_opens_and_says_what_is_missing(browser: Chrome, library: str) -> None:
     open_page(browser, f"{library}/runs/{OLD}")
     wait_for(browser, "Lab.debug && Lab.debug.newest.finished")
-    assert "recorded before runs kept their messages" in _text(browser, "header")
+    assert "recorded before runs kept their messages" in text_of(browser, "header")
     _press(browser, "f")
     wait_for(browser, "document.querySelector('.clock').textContent.startsWith('T+9 s')")
 
@@ -374,7 +371,7 @@ def test_when_the_server_is_gone_the_page_keeps_what_it_has(
         wait_for(browser, "Lab.debug && Lab.debug.newest.finished")
     _press(browser, "f")
     wait_for(browser, "document.getElementById('stale').textContent.includes('lab view')")
-    assert "As predicted" in _text(browser, ".verdict")
+    assert "As predicted" in text_of(browser, ".verdict")
     assert run_script(browser, BLANK) == 0
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from selenium.webdriver import Chrome
-from selenium.webdriver.common.by import By
 
 from tests.e2e.browser import (
     BLANK,
@@ -18,6 +17,7 @@ from tests.e2e.browser import (
     complaints,
     open_page,
     run_script,
+    text_of,
     violations,
     wait_for,
 )
@@ -40,7 +40,7 @@ def _address(log: Path) -> str:
 
 
 def _verdict(browser: Chrome) -> str:
-    return browser.find_element(By.CSS_SELECTOR, ".verdict").text
+    return text_of(browser, ".verdict")
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,9 @@ def test_a_run_of_500_requests_a_second_is_on_the_page_within_300_ms(
         wait_for(browser, "Lab.debug.newest.clock >= 9", 20)
         assert "other is failing since T+" in _verdict(browser)
         assert "because of latency 300 ms on client -> app" in _verdict(browser)
-        assert "KiB/s" in browser.find_element(By.CSS_SELECTOR, ".topology").text
+        assert "KiB/s" in run_script(
+            browser, "return document.querySelector('.topology').textContent"
+        )
         assert run_script(browser, BLANK) == 0
         wait_for(browser, "Lab.debug.newest.finished", 60)
         assert "As predicted" in _verdict(browser)
@@ -85,7 +87,8 @@ def test_the_same_run_replays_and_its_report_is_small(
     browser: Chrome, runs: Path, tmp_path: Path
 ) -> None:
     folder = (runs / "five-hundred" / "latest").resolve()
-    kinds = {json.loads(line)["is"] for line in (folder / "messages.jsonl").open()}
+    lines = (folder / "messages.jsonl").read_text().splitlines()
+    kinds = {json.loads(line)["is"] for line in lines}
     assert {"Hello", "Second", "Carried", "Sampled", "Explained", "FaultChanged"} <= kinds
     assert (folder / "report.html").stat().st_size < 300_000
     log = tmp_path / "view.log"
