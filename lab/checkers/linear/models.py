@@ -167,6 +167,7 @@ class Set(_Plain):
 
     def __init__(self) -> None:
         self._bits: dict[Any, int] = {}
+        self._sums: dict[Any, int] = {}
 
     def step(self, state: Any, op: ClientOp) -> Hashable:
         """A read sees exactly what was added and not removed."""
@@ -194,7 +195,11 @@ class Set(_Plain):
         return self._bits.setdefault(item, 1 << len(self._bits))
 
     def _all(self, items: Iterable[Any]) -> int:
-        return sum({self._bit(item) for item in items})
+        """The state that holds exactly these; a read is asked for it many times."""
+        known = self._sums.get(items)
+        if known is None:
+            known = self._sums[items] = sum({self._bit(item) for item in items})
+        return known
 
 
 class Queue(_Plain):

@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 from lab.checkers.linear.models import REFUSED, Model
 from lab.history import ClientOp
 
-_LOOK_EVERY = 4096
+_LOOK_EVERY = 256
 """Configurations between two looks at the clock."""
 
 Pending = tuple[tuple[int, int], ...]
