@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import docker
 
@@ -70,6 +71,7 @@ def examine() -> Iterator[Finding]:
         yield _disk(client)
         yield _base_image(client)
         yield packet_faults(kernel_offers(client))
+        yield slow_disks(client.info())
     yield _leftovers(client)
     yield _browser()
 
@@ -156,6 +158,26 @@ def _base_image(client: docker.DockerClient) -> Finding:
         remedy="apt-get install mmdebstrap"
         if os.geteuid() == 0
         else "sudo apt-get install mmdebstrap",
+        needed=False,
+    )
+
+
+def slow_disks(info: Mapping[str, Any]) -> Finding:
+    """Whether `slow_disk` has a throttle to use; `info` is what the daemon says of itself."""
+    lacks = [text for text in info.get("Warnings") or () if "throttle" in text]
+    if info.get("OperatingSystem") == "Docker Desktop":
+        why = "refused: the disk of Docker Desktop is a file of its virtual machine"
+    elif any("rootless" in text for text in info.get("SecurityOptions") or ()):
+        why = "refused: Docker without root limits no disks"
+    elif lacks:
+        why = f"refused: {lacks[0].removeprefix('WARNING: ')}"
+    else:
+        return Finding("slow disks", fine=True, detail="the kernel throttles them")
+    return Finding(
+        "slow disks",
+        fine=False,
+        detail=why,
+        remedy="a Docker Engine on Linux, as root, whose kernel has CONFIG_BLK_DEV_THROTTLING",
         needed=False,
     )
 
