@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from lab import store
 from lab.checkers import metric_per_second, per_second
@@ -165,9 +167,20 @@ def _rebuilt_seconds(record: Record) -> Iterator[tuple[float, int, Message]]:
         yield second + 0.99, 3, Sampled(second + 0.99, values)
 
 
+_STAGES: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("injected", {}),
+    ("bit", {"confirmed_s": None, "during": "", "bit": False}),
+    ("healed", {"healed_s": None, "ended_by": ""}),
+    ("gone", {"gone_s": None, "after": "", "healed": False}),
+)
+"""Stages of a fault, each with what is not known of it before."""
+
+
 def _rebuilt_faults(record: Record) -> Iterator[tuple[float, int, Message]]:
+    """Each stage with the record as it was then: nothing of what came later."""
     for fault in record.faults:
-        for stage in ("injected", "bit", "healed", "gone"):
+        for number, (stage, _) in enumerate(_STAGES):
             at_s = fault_moment(fault, stage, -1.0)
             if at_s >= 0:
-                yield at_s, 2, FaultChanged(fault, stage)
+                later = {k: v for _, unknown in _STAGES[number + 1 :] for k, v in unknown.items()}
+                yield at_s, 2, FaultChanged(replace(fault, **later), stage)

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab.messages import Message, Second
+from lab.faults import KINDS
+from lab.loading import load_experiment
+from lab.messages import FaultChanged, Hello, Message, Second
 from lab.page import charts
 from lab.page.charts import Numbers
+from lab.plan import deploy
 from lab.record import Record
-from lab.web import Recording
+from lab.web import Recording, shell
 from lab.web.frames import apply, at, frame, view
 from tests.unit import records, streams
 
 BARE, DEFAULT, SIZED = records.DESIGNS
 RECORD = streams.record()
 MESSAGES = list(streams.messages(RECORD))
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +135,31 @@ def test_a_link_that_carries_nothing_is_drawn_as_cut(record: Record) -> None:
     assert "no answer in 400 ms" in drawing
 
 
+@pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_experiment_has_a_page_from_its_first_message_on(path: Path) -> None:
+    what = load_experiment(path, KINDS)
+    recording = Recording([Hello(what, deploy(what), "docker", "a test", "7f3a0001", 1)])
+    shown = view(recording)
+    page = shell.run_page(shown, "7f3a0001", growing=True, token="t")
+    assert page.count('<article class="design"') == len(what.designs)
+    assert page.count("<figure") == len(what.designs) * (3 + len(what.watch))
+    assert page.count("data-guess=") == 2 * len(what.designs)
+    drawn = frame(recording, None, shown)["run"]
+    assert set(drawn["designs"]) == set(what.designs)
+
+
+def test_a_fault_of_one_design_is_told_and_drawn_there_alone() -> None:
+    only = replace(RECORD.faults[0], design=BARE, healed_s=None, gone_s=None, started_by="a lock")
+    told = [m for m in MESSAGES if not hasattr(m, "stage")]
+    eighth = _count(lambda m: isinstance(m, Second) and m.window["t"] == 8, told)
+    told.insert(eighth, FaultChanged(only, "bit"))
+    then = at(Recording(told), 14.0, whole=False)
+    assert [band["design"] for band in then["bands"]] == [BARE]
+    assert f"{BARE}: latency 200 ms on app -&gt; db" in then["slots"]["faults"]
+    assert "healthy so far" in then["slots"]["d2.pill"]
+    assert "failing since T+9 s" in then["slots"]["d0.pill"]
+
+
 def test_hostile_text_stays_text() -> None:
     hostile = "</script><img src=x onerror=alert(1)>\"'"
     what = RECORD.experiment.model_copy(
@@ -155,5 +186,5 @@ def test_hostile_text_stays_text() -> None:
     assert not [name for name, html in seen.items() if "<img" in html or "</script" in html]
 
 
-def _count(wanted: Any) -> int:
-    return next(i for i, message in enumerate(MESSAGES) if wanted(message))
+def _count(wanted: Any, messages: Sequence[Message] = MESSAGES) -> int:
+    return next(i for i, message in enumerate(messages) if wanted(message))

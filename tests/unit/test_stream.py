@@ -101,6 +101,8 @@ def test_a_run_of_before_is_rebuilt_and_says_what_is_missing(
     middle = replay.state(replay.count_at(15.0))
     assert middle.phase == "fault"
     assert middle.faults["latency"].active
+    assert middle.faults["latency"].record.during == "round trip 203 ms"
+    assert middle.faults["latency"].record.healed_s is None, "the past knows nothing of what came"
     assert {len(design.seconds) for design in middle.designs.values()} == {15}
     assert middle.designs["pool-default"].claims[0].status == "broken"
     last = replay.state()
