@@ -178,7 +178,8 @@ def _hello(state: RunState, hello: Hello) -> RunState:
 
 def _fault(state: RunState, record: FaultRecord, stage: str) -> RunState:
     faults = {**state.faults, record.key: FaultState(record, stage)}
-    level = "problem" if stage == "problem" else "fault"
+    no_effect = stage == "bit" and not record.bit
+    level = "problem" if stage == "problem" or no_effect else "fault"
     line = Line(_moment(record, stage, state.clock_s), _told(record, stage), level)
     return replace(_logged(state, line), faults=faults)
 
@@ -250,7 +251,7 @@ def _told(record: FaultRecord, stage: str) -> str:
         "waiting": "ready",
         "never": "never injected",
         "injected": "injected",
-        "bit": "bit",
+        "bit": "bit" if record.bit else "NO EFFECT SEEN",
         "healed": "heal ordered",
         "gone": "gone",
         "problem": "PROBLEM",

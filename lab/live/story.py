@@ -214,6 +214,10 @@ def _after(state: RunState, stories: dict[str, Story]) -> tuple[Tone, str, str]:
     was = {n: s for n, s in stories.items() if s.state == "recovered"}
     straining = {n: s for n, s in stories.items() if s.state == "straining"}
     told = active(state)
+    without = [f.record for f in state.faults.values() if f.stage == "bit" and not f.record.bit]
+    if without:
+        said = f"{without[0].text}: measured {without[0].during or 'nothing'}."
+        return "unknown", "The fault shows no effect", f"{said} Does traffic go round its proxy?"
     rest = f"⚡ {told} is in force." if told else "Every fault is gone."
     if straining:
         said = "; ".join(f"{name}: {s.words}" for name, s in straining.items())

@@ -109,6 +109,21 @@ def test_a_design_without_claims_to_follow_is_told_by_its_symptoms(record: Recor
     assert str(story(well, DEFAULT)) == "✓ no harm seen"
 
 
+def test_a_fault_that_shows_no_effect_is_said_aloud(record: Record) -> None:
+    dull = replace(record.faults[0], during="round trip 0.4 ms", bit=False, healed_s=None)
+    what = record.experiment
+    start: list[Message] = [
+        Hello(what, deploy(what), "docker", "as asked", "1", 1),
+        PhaseStarted("baseline", 0.0),
+        FaultChanged(dull, "bit"),
+    ]
+    state = reduce([*start, *(Second(name, _window(9)) for name in records.DESIGNS)])
+    tone, bold, rest = headline(state)
+    assert (tone, bold) == ("unknown", "The fault shows no effect")
+    assert rest.startswith("latency 200 ms on app -> db: measured round trip 0.4 ms.")
+    assert (state.log[-1].level, state.log[-1].text.split(": ")[1]) == ("problem", "NO EFFECT SEEN")
+
+
 def test_a_guess_counts_before_the_fault_only_and_is_answered_at_the_end(
     messages: list[Message],
 ) -> None:
