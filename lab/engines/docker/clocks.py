@@ -8,7 +8,7 @@ from lab.engines import WallClock
 from lab.plan import Instance
 
 if TYPE_CHECKING:
-    from lab.engines.docker.cluster import Handles
+    from lab.engines.docker.handles import Handles
 
 
 class Clocks:

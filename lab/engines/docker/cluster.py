@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -17,19 +16,18 @@ from lab.engines.docker.clocks import Clocks
 from lab.engines.docker.daemon import Daemon
 from lab.engines.docker.deaths import Deaths
 from lab.engines.docker.disks import FullDisks, SlowDisks
-from lab.engines.docker.driver_channel import DockerDriver
 from lab.engines.docker.ending import ask_to_end, crash
-from lab.engines.docker.execution import DockerSession, Execution
+from lab.engines.docker.execution import Execution
 from lab.engines.docker.failing import Failing
 from lab.engines.docker.files import FewFiles
+from lab.engines.docker.handles import Handles
 from lab.engines.docker.hands import Agent
 from lab.engines.docker.health import Health
-from lab.engines.docker.inside import Insider
 from lab.engines.docker.layout import Layout
 from lab.engines.docker.limits import changed, read, set_cpus, set_memory
 from lab.engines.docker.naming import Naming
 from lab.engines.docker.prometheus import Prometheus
-from lab.engines.docker.replacing import Replacer, Replacing
+from lab.engines.docker.replacing import Replacing
 from lab.engines.docker.scraping import Scraping
 from lab.engines.docker.usage import UsageMeter
 from lab.engines.interception import Intercepting
@@ -41,24 +39,6 @@ from lab.proxies import Proxies, Stream
 from lab.proxies.greetings import conversation, greeting
 
 _HTTP_TIMEOUT_S = 10.0
-
-
-@dataclass(slots=True)
-class Handles:
-    """What a bring-up opened: ids by instance or part name, drivers by design, URLs by part name.
-
-    `jobs` are names of instances that end when their work is done; `retired` has the ids of
-    containers that were replaced, by instance name.
-    """
-
-    containers: dict[str, str] = field(default_factory=dict)
-    jobs: set[str] = field(default_factory=set)
-    drivers: dict[str, DockerDriver] = field(default_factory=dict)
-    urls: dict[str, str] = field(default_factory=dict)
-    insider: Insider | None = None
-    sessions: list[tuple[str, DockerSession]] = field(default_factory=list)
-    replacer: Replacer | None = None
-    retired: dict[str, list[str]] = field(default_factory=dict)
 
 
 class DockerCluster(

@@ -8,9 +8,9 @@ from lab.engines import DiskLimits, DiskSpeed, Room
 from lab.plan import Instance
 
 if TYPE_CHECKING:
-    from lab.engines.docker.cluster import Handles
     from lab.engines.docker.daemon import Daemon
     from lab.engines.docker.deaths import Deaths
+    from lab.engines.docker.handles import Handles
 
 _SLOWEST_S = 15.0
 """How long trying a disk may take, beside what the service itself writes."""

@@ -18,7 +18,7 @@ from lab.errors import EngineError
 from lab.plan import Instance
 
 if TYPE_CHECKING:
-    from lab.engines.docker.cluster import Handles
+    from lab.engines.docker.handles import Handles
 
 _OUTPUT_BYTES_MAX = 2**20
 _LOOK_S = 0.01

@@ -10,7 +10,7 @@ from lab.engines.failpoints import Failpoints
 from lab.plan import Instance
 
 if TYPE_CHECKING:
-    from lab.engines.docker.cluster import Handles
+    from lab.engines.docker.handles import Handles
 
 _GO_ON = ["sh", "-c", "kill -CONT -1"]
 

@@ -15,7 +15,7 @@ from lab.engines.docker.containers import Config, archive, part_config
 from lab.engines.docker.layout import GRAFANA, PROMETHEUS
 
 if TYPE_CHECKING:
-    from lab.engines.docker.parts import Setting
+    from lab.engines.docker.setting import Setting
 
 IMAGE = "grafana/grafana:12.2.1"
 PORT = 3000

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from lab.engines.docker.daemon import Daemon
 from lab.engines.docker.hands import Agent
-from lab.engines.docker.parts import Setting, inside
+from lab.engines.docker.parts import inside
+from lab.engines.docker.setting import Setting
 from lab.errors import EngineError
 from lab.plan import Instance
 
 if TYPE_CHECKING:
-    from lab.engines.docker.cluster import Handles
+    from lab.engines.docker.handles import Handles
 
 
 class Insider:

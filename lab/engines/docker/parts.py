@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from lab.engines.docker import grafana, prometheus
 from lab.engines.docker.containers import (
     Config,
     archive,
-    joins,
     part_config,
     sized_volumes,
     talks,
@@ -24,10 +22,10 @@ from lab.engines.docker.layout import (
     PROMETHEUS,
     PROXY,
     REDIS_EXPORTER,
-    Layout,
     hosts_of,
     own_parts,
 )
+from lab.engines.docker.setting import Part, Setting
 from lab.engines.inside.inside import CGROUPS
 from lab.plan import Deployment, Instance, client_of
 
@@ -47,30 +45,6 @@ _HOME = "/opt/lab"
 # Raw sockets send packets once more, and are how iptables-legacy talks to kernels without
 # nf_tables.
 _NETWORK_RIGHTS: Config = {"CapDrop": ["ALL"], "CapAdd": ["NET_ADMIN", "NET_RAW"]}
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A container of the lab: its description, and a tar of files to be unpacked at `/`."""
-
-    name: str
-    config: Config
-    files: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What all parts of a run have in common. `images` are ids by reference."""
-
-    deployment: Deployment
-    layout: Layout
-    network: str
-    images: Mapping[str, str]
-    labels: Mapping[str, str]
-
-    def joins(self, name: str) -> Config:
-        """The place of a part in the network."""
-        return joins(self.network, self.layout.containers[name])
 
 
 def images_of(deployment: Deployment, *, drivers: bool, with_grafana: bool = False) -> list[str]:

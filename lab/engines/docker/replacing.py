@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from lab.engines import Life, Version
 from lab.engines.docker.daemon import Daemon
 from lab.engines.docker.layout import PROMETHEUS, endpoints
-from lab.engines.docker.parts import Setting
+from lab.engines.docker.setting import Setting
 from lab.engines.docker.usage import UsageMeter
 from lab.engines.interception import Interception
 from lab.errors import EngineError, LabError
@@ -28,7 +28,7 @@ from lab.plan import Deployment, Instance
 from lab.proxies.toxiproxy import ToxiproxyClient
 
 if TYPE_CHECKING:
-    from lab.engines.docker.cluster import Handles
+    from lab.engines.docker.handles import Handles
     from lab.engines.docker.start import Instances
 
 Ensure = Callable[[str], Awaitable[str]]

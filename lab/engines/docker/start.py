@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from lab.engines.docker.channel import Channel
-from lab.engines.docker.cluster import Handles
 from lab.engines.docker.containers import (
     Config,
     clock_archive,
@@ -19,9 +18,11 @@ from lab.engines.docker.containers import (
 )
 from lab.engines.docker.daemon import Daemon
 from lab.engines.docker.driver_channel import DockerDriver
+from lab.engines.docker.handles import Handles
 from lab.engines.docker.health import Health
 from lab.engines.docker.layout import Layout
-from lab.engines.docker.parts import Part, Setting, driver
+from lab.engines.docker.parts import driver
+from lab.engines.docker.setting import Part, Setting
 from lab.engines.order import Order, all_of
 from lab.errors import EngineError
 from lab.plan import Instance

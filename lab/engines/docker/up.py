@@ -16,10 +16,11 @@ import lab
 from lab.engines import Say, Wanted
 from lab.engines.docker import grafana, naming, parts, prometheus
 from lab.engines.docker.clean import clean, leftovers
-from lab.engines.docker.cluster import DockerCluster, Handles
+from lab.engines.docker.cluster import DockerCluster
 from lab.engines.docker.daemon import Daemon, connect
 from lab.engines.docker.down import take_down
 from lab.engines.docker.ending import crash
+from lab.engines.docker.handles import Handles
 from lab.engines.docker.hands import Agent
 from lab.engines.docker.health import Health, image_check
 from lab.engines.docker.images import Images
@@ -35,9 +36,9 @@ from lab.engines.docker.layout import (
 )
 from lab.engines.docker.network import create_network
 from lab.engines.docker.owner import labels_of
-from lab.engines.docker.parts import Part, Setting
 from lab.engines.docker.reaper import Reaper
 from lab.engines.docker.replacing import Replacer
+from lab.engines.docker.setting import Part, Setting
 from lab.engines.docker.start import (
     Instances,
     published_port,

@@ -7,8 +7,7 @@ import contextlib
 import platform
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 
 import httpx
 import psutil
@@ -17,19 +16,17 @@ from lab import __version__
 from lab.engines import Bypasses, Driver, Exchange, Probe, State, Traffic, Usage
 from lab.engines.interception import Intercepting
 from lab.engines.local.collected import Collector
-from lab.engines.local.execution import Execution, LocalSession
+from lab.engines.local.execution import Execution
 from lab.engines.local.failing import Failing
 from lab.engines.local.files import FewFiles
+from lab.engines.local.handles import Handles
 from lab.engines.local.health import Health
 from lab.engines.local.layout import Layout
-from lab.engines.local.pipe import Pipe
-from lab.engines.local.program import Program
 from lab.engines.local.replacing import Replacing
 from lab.engines.local.scraping import Scraping
 from lab.engines.local.supervised import Supervisor
 from lab.engines.local.watch import Watch, exit_code
 from lab.engines.remains import GONE, residue
-from lab.engines.talking import TalkingDriver
 from lab.errors import EngineError, UsageError
 from lab.history import Sample
 from lab.plan import Deployment, Instance, LinkEnd, client_of
@@ -38,40 +35,6 @@ from lab.proxies.embedded.control import EmbeddedProxies
 from lab.proxies.greetings import conversation
 
 _HTTP_TIMEOUT_S = 10.0
-_ALIVE = ("running", "paused")
-
-
-@dataclass(slots=True)
-class Handles:
-    """What a bring-up opened, by name.
-
-    `own` are the topology's programs of instances that were replaced;
-    `jobs` end when their work is done; `pipes` are the lab's own processes, by the name under
-    which their use is shown.
-    """
-
-    programs: dict[str, Program] = field(default_factory=dict)
-    own: dict[str, Program] = field(default_factory=dict)
-    logs: dict[str, Path] = field(default_factory=dict)
-    jobs: set[str] = field(default_factory=set)
-    drivers: dict[str, TalkingDriver] = field(default_factory=dict)
-    pipes: dict[str, Pipe] = field(default_factory=dict)
-    urls: dict[str, str] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=dict)
-    sessions: list[tuple[str, LocalSession]] = field(default_factory=list)
-
-    async def launch(self, supervisor: Supervisor, instance: Instance) -> None:
-        """Start an instance's program, for the first time or again; one that runs goes on."""
-        if (await supervisor.state(instance.name)).status in _ALIVE:
-            return
-        try:
-            await supervisor.launch(
-                instance.name, self.programs[instance.name], self.logs[instance.name]
-            )
-        except EngineError as error:
-            if (await supervisor.state(instance.name)).status not in _ALIVE:
-                raise EngineError(f"{instance.name} did not start: {error.message}") from error
-            # Two faults wanted it back at once, and the other was quicker.
 
 
 class LocalCluster(Failing, Intercepting, Scraping, FewFiles, Execution, Replacing):

@@ -15,7 +15,7 @@ from lab.errors import EngineError
 from lab.plan import Instance
 
 if TYPE_CHECKING:
-    from lab.engines.local.cluster import Handles
+    from lab.engines.local.handles import Handles
 
 _AT_ONCE_S = 0.0
 

@@ -16,7 +16,7 @@ from lab.errors import EngineError, LabError
 from lab.plan import Instance
 
 if TYPE_CHECKING:
-    from lab.engines.local.cluster import Handles
+    from lab.engines.local.handles import Handles
 
 
 class Replacing:

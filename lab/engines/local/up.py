@@ -16,11 +16,12 @@ import lab
 from lab.engines import Say, Wanted, interception
 from lab.engines.interception import Interception
 from lab.engines.local import prometheus_on_path
-from lab.engines.local.cluster import Handles, LocalCluster
+from lab.engines.local.cluster import LocalCluster
 from lab.engines.local.collected import Collector
 from lab.engines.local.collector.target import Target
 from lab.engines.local.down import take_down
 from lab.engines.local.driver import MODULE, LocalDriver
+from lab.engines.local.handles import Handles
 from lab.engines.local.health import Health, tail
 from lab.engines.local.layout import (
     API_PORT,
