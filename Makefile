@@ -72,10 +72,11 @@ lint: $(STAMP) ## Ruff, mypy (strict) and the import contracts
 format: $(STAMP) ## Format the code
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
 
-schema: $(STAMP) ## Write what is made from the code: the JSON Schema, the page of faults, the dashboards
+schema: $(STAMP) ## Write what is made from the code: the JSON Schema, reference pages, dashboards
 	@$(VENV)/bin/python -m dashboards --write
 	@$(VENV)/bin/python -m lab.schema --write
 	@$(LAB) list faults --markdown > docs/reference/faults.md
+	@$(LAB) list keys --markdown > docs/reference/experiment.md
 
 bench: $(STAMP) ## Measure against named peers: make bench BENCH=checkers BENCH_JSON=numbers.json
 	@$(VENV)/bin/python -m tests.bench $(BENCH)

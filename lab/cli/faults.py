@@ -94,7 +94,9 @@ def as_markdown() -> str:
 def _kind(kind: type[Fault], schema: Mapping[str, Any]) -> Kind:
     required = schema.get("required", ())
     settings = tuple(
-        Setting(name, _what(field), _default(field), field.get("description", ""), name in required)
+        Setting(
+            name, what_of(field), default_of(field), field.get("description", ""), name in required
+        )
         for name, field in schema["properties"].items()
         if name not in _TIMING
     )
@@ -127,7 +129,7 @@ def _first_paragraph(doc: str) -> str:
     return " ".join(doc.partition("\n\n")[0].split())
 
 
-def _what(field: Mapping[str, Any]) -> str:
+def what_of(field: Mapping[str, Any]) -> str:
     """What may be written there: `duration`, `share`, one of some words."""
     if "allOf" in field:
         return "mapping"
@@ -145,7 +147,8 @@ def _what(field: Mapping[str, Any]) -> str:
     }.get(field.get("type", ""), "name")
 
 
-def _default(field: Mapping[str, Any]) -> str:
+def default_of(field: Mapping[str, Any]) -> str:
+    """What holds when it is left out, as it would be written; "" where there is nothing."""
     if "default" not in field:
         return ""
     default = field["default"]

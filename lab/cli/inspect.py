@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lab.cli import faults
+from lab.cli import faults, keys
 from lab.cli.project import engines_for, experiment_named, root
 from lab.errors import UsageError
 from lab.experiment import Experiment, ScheduledFault
@@ -25,16 +25,19 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
 
 
 def list_command(
-    what: Annotated[str, typer.Argument(help="experiments or faults.")] = "experiments",
+    what: Annotated[str, typer.Argument(help="experiments, faults or keys.")] = "experiments",
     *,
     json_output: JsonOption = False,
     markdown: Annotated[
-        bool, typer.Option("--markdown", help="Faults: the reference page.")
+        bool, typer.Option("--markdown", help="Faults and keys: the reference page.")
     ] = False,
 ) -> None:
-    """List the experiments (question, designs, faults, duration), or the kinds of faults."""
-    if what not in ("experiments", "faults"):
-        raise UsageError(f"there is no list of `{what}`; there are: experiments, faults")
+    """List the experiments, the kinds of faults, or the keys of an experiment file."""
+    if what not in ("experiments", "faults", "keys"):
+        raise UsageError(f"there is no list of `{what}`; there are: experiments, faults, keys")
+    if what == "keys":
+        print(keys.as_json() if json_output else keys.as_markdown(), end="")
+        return
     if what == "faults":
         _list_faults(json_output=json_output, markdown=markdown)
         return

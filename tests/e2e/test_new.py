@@ -35,10 +35,10 @@ def test_from_nothing_to_a_verdict_in_three_commands(tmp_path: Path, engine: str
     here = project(tmp_path)
     made = lab("new", "topology", "visits", cwd=here)
     assert made.returncode == 0, made.stderr
-    assert "lab new experiment break-visits --topology visits" in made.stdout
+    assert " new experiment break-visits --topology visits" in made.stdout
     made = lab("new", "experiment", "break-visits", "--topology", "visits", cwd=here)
     assert made.returncode == 0, made.stderr
-    assert "lab run break-visits" in made.stdout
+    assert " run break-visits" in made.stdout
     finished = lab("run", "break-visits", "--engine", engine, cwd=here)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     result = result_of(here, "break-visits")
@@ -62,10 +62,10 @@ def test_an_experiment_on_any_topology_is_valid(tmp_path: Path, topology: str, l
     made = lab("new", "experiment", "mine", "--topology", topology, "--link", link, cwd=here)
     assert made.returncode == 0, made.stderr
     text = (here / "experiments" / "mine.yaml").read_text()
-    assert f"latency: {{link: {link}, delay: 300ms}}" in text
+    assert f"latency: {{link: {link}, delay: 200ms, jitter: 150ms}}" in text
     planned = lab("plan", "mine", cwd=here)
     assert planned.returncode == 0, planned.stdout + planned.stderr
-    assert f"latency 300 ms on {link}" in planned.stdout
+    assert f"latency 200 ms ± 150 ms on {link}" in planned.stdout
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from lab.checkers.cycles import ANOMALIES
 from lab.checkers.linear import MODELS
 from lab.checkers.truth import TRUTHS
 from lab.claims import MEASURES
-from lab.cli import app, faults
+from lab.cli import app, faults, keys
 from lab.errors import ExitCode
 from lab.faults import KINDS, Fault
 from lab.history import ClientOp
@@ -57,6 +57,11 @@ def test_the_page_of_faults_is_what_the_code_says():
     """Made by `lab list faults --markdown`; whoever adds a kind makes it again."""
     page = (PROJECT / "docs" / "reference" / "faults.md").read_text()
     assert page == faults.as_markdown()
+
+
+def test_the_page_of_keys_is_what_the_code_says():
+    """Made by `lab list keys --markdown`, from the form that files are read with."""
+    assert (PROJECT / "docs" / "reference" / "experiment.md").read_text() == keys.as_markdown()
 
 
 @pytest.mark.parametrize("kind", faults.kinds(), ids=lambda kind: kind.name)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -35,15 +37,24 @@ def new_command(
     if what == "experiment":
         path = Path("experiments") / f"{name}.yaml"
         files = {root() / path: experiment_text(name, topology, link, root())}
-        then = [f"lab plan {name}", f"lab run {name}"]
+        then = [f" plan {name}", f" run {name}"]
     else:
         folder = root() / "topologies" / name
         files = {folder / file: text for file, text in topology_files(name).items()}
-        then = [f"lab new experiment break-{name} --topology {name}", f"lab run break-{name}"]
+        then = [f" new experiment break-{name} --topology {name}", f" run break-{name}"]
     _write(files)
     print("\nnext:")
     for command in then:
-        print(f"  {command}")
+        print(f"  {_called()}{command}")
+
+
+def _called() -> str:
+    """How `lab` is called from here: by its name where that is found, else by its path."""
+    if shutil.which("lab"):
+        return "lab"
+    program = Path(sys.argv[0])
+    inside = program.is_absolute() and program.is_relative_to(Path.cwd())
+    return str(program.relative_to(Path.cwd())) if inside else str(program)
 
 
 def _write(files: dict[Path, str]) -> None:

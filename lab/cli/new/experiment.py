@@ -28,7 +28,7 @@ _TEMPLATE = """\
 #   lab run {name}       the run itself; exit code 0 means that everything came out as predicted
 #
 # The words: docs/reference/claims.md (what can be claimed), lab list faults (what can be broken).
-question: What happens to {topology} when {link} is 300 ms late?
+question: What happens to {topology} when {link} answers late, some times more and some times less?
 phase: reliability
 topology: {reference}
 
@@ -44,7 +44,7 @@ timeline: {{baseline: 8s, fault: 8s, recovery: 6s}}
 
 # A fault lasts for the phase called `fault`, or says itself when: at: 9s, for: 3s.
 faults:
-  - latency: {{link: {link}, delay: 300ms}}
+  - latency: {{link: {link}, delay: 200ms, jitter: 150ms}}
 
 # The same load and the same fault on two or more designs. What each one does is predicted, and a
 # prediction that does not come true fails the run: `holds` must prove true, `breaks` must prove
@@ -56,11 +56,12 @@ designs:
   patient:
     breaks: [p95 < 250ms during fault]
     holds: [errors < 1% during fault]
+    why: Everybody was served, one in twenty after more than {{p95 during fault}}.
   hangs-up:
     load: {{timeout: 200ms}}
     holds: [p95 < 250ms during fault, recovered within 5s]
     pays: [errors > 5% during fault]
-    why: It gave up on {{errors during fault}} of its requests to keep p95 at {{p95 during fault}}.
+    why: It hung up on {{errors during fault}} of its requests, so that nobody waited over {{max during fault}}.
 
 # What the reader takes home.
 lesson: >-

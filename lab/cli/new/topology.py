@@ -42,6 +42,7 @@ import os
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, generate_latest
 from redis.asyncio import Redis
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -49,14 +50,14 @@ VISITS = Counter("app_visits", "Visitors that were counted.")
 store = Redis.from_url(os.environ["STORE"])
 
 
-async def visit(_request):
+async def visit(_request: Request) -> Response:
     """One visitor more."""
     number = await store.incr("visits")
     VISITS.inc()
     return PlainTextResponse(f"visitor {number}\\n")
 
 
-async def metrics(_request):
+async def metrics(_request: Request) -> Response:
     """For Prometheus."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
