@@ -38,8 +38,8 @@ _SECTIONS = {
     "`load: {requests: [...]}`": (
         "RequestForm",
         (
-            "`keys` draws `{key}` in path and body: `zipf(1000)` like visitors of links, rank k with "
-            "weight 1/k^1.1, `zipf(1000, 1.3)` with another exponent, `uniform(500)` all alike."
+            "`keys` draws `{key}` in path and body: `zipf(1000)` like visitors of links, rank k "
+            "with weight 1/k^1.1, `zipf(1000, 1.3)` with another exponent, `uniform(500)` alike."
         ),
     ),
     "`load: {retry: ...}`": ("RetryForm", "`none`, or these."),

