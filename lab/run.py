@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lab import __version__
-from lab.checkers import live_window
+from lab.checkers import latency_bounds, live_window
 from lab.clock import Clock
 from lab.engines import Cluster, Driver, Engine, Traffic, Usage, Wanted
 from lab.errors import EngineError, LabError
@@ -273,7 +273,8 @@ def _second(
     state: Gathered, design: str, t_s: float, tick: Mapping[str, Any], finished: list[Op]
 ) -> None:
     """One more second of a design is over: tell whoever watches."""
-    state.emit(Second(design, live_window(t_s, tick, finished), *failures(finished)))
+    window = live_window(t_s, tick, finished, latency_bounds(state.experiment, design))
+    state.emit(Second(design, window, *failures(finished)))
 
 
 async def _final_reads(state: Gathered, cluster: Cluster, drivers: Mapping[str, Driver]) -> None:

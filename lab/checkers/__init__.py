@@ -9,7 +9,7 @@ from lab.checkers.claims import check_claim, check_claims, check_requires
 from lab.checkers.facts import Facts
 from lab.checkers.guards import guards
 from lab.checkers.measures import Measured, measure, written
-from lab.checkers.seconds import live_window, metric_per_second, per_second
+from lab.checkers.seconds import latency_bounds, live_window, metric_per_second, per_second
 from lab.checkers.sentences import explain, say
 from lab.checkers.windows import Span, WindowError, baseline_span, span_of
 from lab.errors import ExitCode
@@ -28,6 +28,7 @@ __all__ = [
     "check_requires",
     "explain",
     "guards",
+    "latency_bounds",
     "live_window",
     "measure",
     "metric_per_second",

@@ -6,11 +6,11 @@ Three answers: a claim whose left or right side could not be measured is neither
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, takewhile
 
 from lab.checkers.facts import Facts
 from lab.checkers.measures import Measured, latency, measure, share, written
-from lab.checkers.windows import WindowError, is_phase, span_of
+from lab.checkers.windows import SLOT_S, Span, WindowError, before_trim_s, is_phase, span_of
 from lab.claims import LATENCY, SHARES, Claim, Window, compare
 from lab.units import format_count
 from lab.verdict import ClaimResult, Guard, Side
@@ -121,25 +121,42 @@ def _distinct(result: ClaimResult, claim: Claim) -> ClaimResult:
 def _first_broken_s(claim: Claim, design: str, limit: float, facts: Facts) -> float | None:
     """Start of the first second of the window of which the claim is false.
 
-    Only for latencies and shares, which a single second has too. However few operations it has,
-    they are taken: this marks a chart, it decides nothing.
+    Where that is the first one, bad seconds right before it count as well, back to where the window
+    began before its edge was trimmed: a reader asks since when, not what was judged. Only for
+    latencies and shares, which a single second has too. However few operations it has, they are
+    taken: this marks a chart, it decides nothing.
     """
     what = claim.measure
     if what.name not in (*LATENCY, *SHARES):
         return None
-    operations = facts.operations(design, what.request)
+    went = facts.went(design)
     try:
-        span = span_of(claim.window, facts.went(design))
+        span = span_of(claim.window, went)
     except WindowError:
         return None
-    for slot in span.slots():
-        ops = operations.due_in(slot)
-        if not ops:
-            continue
-        if what.name in LATENCY:
-            value = latency(what.name, sorted(op.done_s - op.due_s for op in ops))
-        else:
-            value = share(what, ops)
-        if not compare(value, claim.operator, limit):
-            return slot.start_s
-    return None
+
+    def is_bad(slot: Span) -> bool:
+        return _is_false_in(slot, claim, design, limit, facts)
+
+    first = next(filter(is_bad, span.slots()), None)
+    if first is None or first.start_s > span.start_s:
+        return first.start_s if first else None
+    edge_s = span.start_s - before_trim_s(claim.window, span, went)
+    earlier = (
+        Span(span.start_s - number * SLOT_S, span.start_s - (number - 1) * SLOT_S)
+        for number in range(1, int(edge_s / SLOT_S) + 1)
+    )
+    return [span, *takewhile(is_bad, earlier)][-1].start_s
+
+
+def _is_false_in(slot: Span, claim: Claim, design: str, limit: float, facts: Facts) -> bool:
+    """Whether a claim about a latency or share is false of the operations due in one second."""
+    what = claim.measure
+    ops = facts.operations(design, what.request).due_in(slot)
+    if not ops:
+        return False
+    if what.name in LATENCY:
+        value = latency(what.name, sorted(op.done_s - op.due_s for op in ops))
+    else:
+        value = share(what, ops)
+    return not compare(value, claim.operator, limit)

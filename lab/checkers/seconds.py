@@ -20,7 +20,7 @@ from lab.checkers.facts import Facts, Operations
 from lab.checkers.measures import quantile
 from lab.checkers.metrics import totals
 from lab.checkers.windows import Span
-from lab.claims import Measure
+from lab.claims import LATENCY, Measure
 from lab.experiment import Experiment
 from lab.history import History, Op
 
@@ -31,19 +31,43 @@ def per_second(experiment: Experiment, history: History, design: str) -> list[di
     return [_settled(operations, second) for second in range(math.ceil(experiment.duration_s))]
 
 
-def live_window(t_s: float, tick: Mapping[str, Any], finished: Sequence[Op]) -> dict[str, Any]:
+def bound_key(bound_s: float) -> str:
+    """Under which name a live window counts the operations slower than a bound: `0.3`."""
+    return f"{bound_s:g}"
+
+
+def latency_bounds(experiment: Experiment, design: str) -> tuple[float, ...]:
+    """The bounds in seconds of a design's latency claims, as far as they are numbers."""
+    chosen = experiment.designs[design]
+    claims = (*chosen.breaks, *chosen.holds)
+    bounds = (c.bound.value for c in claims if c.measure.name in LATENCY and not c.bound.reference)
+    return tuple(sorted({bound for bound in bounds if bound}))
+
+
+def live_window(
+    t_s: float,
+    tick: Mapping[str, Any],
+    finished: Sequence[Op],
+    bounds_s: Sequence[float] = (),
+) -> dict[str, Any]:
     """The window of a second that is just over, while the run goes on.
 
     Operations count in the second in which they *finished*: of those still open only the driver
     knows, and its tick says how many they are. `per_second` tells it by due time afterwards.
+    `slower` counts, for each of the bounds, the operations that took longer.
 
     Args:
         t_s: the run second that ended.
         tick: the driver's tick message.
         finished: the operations that finished since the tick before.
+        bounds_s: latencies that claims must stay under, in seconds.
     """
     window = _window(max(0, round(t_s) - 1), finished)
-    return {**window, "in_flight": tick["in_flight"]}
+    slower = {
+        bound_key(bound_s): sum(op.done_s - op.due_s > bound_s for op in finished)
+        for bound_s in bounds_s
+    }
+    return {**window, "in_flight": tick["in_flight"], "slower": slower}
 
 
 def metric_per_second(facts: Facts, metric: str, design: str) -> list[float | None]:

@@ -72,6 +72,11 @@ def span_of(window: Window, experiment: Experiment) -> Span:
     return span
 
 
+def before_trim_s(window: Window, span: Span, experiment: Experiment) -> float:
+    """Where a window begins before its edges are trimmed, given its span."""
+    return span.start_s if window.start and window.end else span.start_s - experiment.trim_s
+
+
 def end_of(name: str, experiment: Experiment) -> float:
     """When the phase or fault of that name ends, as planned.
 

@@ -12,19 +12,27 @@ from rich.table import Table
 from rich.text import Text
 
 from lab.experiment import Experiment
-from lab.live.provisional import ClaimState
+from lab.live.provisional import failing
 from lab.live.reducer import DesignState, Line, RunState
-from lab.live.story import answer
+from lab.live.story import Story, answer, story
 from lab.units import format_duration
 from lab.words import fault_short, moment
 
 _BARS = "▁▂▃▄▅▆▇█"
 _LOG_LINES = 6
-_WIDE, _MEDIUM = 110, 78
-"""From these widths on the sparkline is long, or fits at all."""
+_NUMBERS = ("rate", "p50", "p95", "p99", "errors", "open")
+"""Columns of numbers, in their order."""
 
-_NUMBERS = (("rate", 0), ("p50", _WIDE), ("p99", 0), ("errors", 0), ("open", _MEDIUM))
-"""Columns of numbers, and from which width of the terminal each is shown."""
+_MAY_GO = ("open", "p99", "rate", "trend", "p50", "long trend")
+"""What goes where there is no room, the last first; never a measure that a claim is about."""
+
+_CELLS = {"rate": 8, "errors": 7, "open": 6, "trend": 10, "long trend": 14}
+"""Columns of the terminal that each needs; latencies need `_LATENCY_CELLS`."""
+
+_LATENCY_CELLS = 8
+_NAME_CELLS = 24
+_STORY_CELLS = 26
+"""Room for `✗ failing since T+123 s`, and most of how a recovery is told."""
 
 
 class Screen:
@@ -115,41 +123,60 @@ def _progress(state: RunState, experiment: Experiment) -> str:
 
 
 def _designs(state: RunState, width: int) -> Table:
-    spark = 24 if width >= _WIDE else 10 if width >= _MEDIUM else 0
+    shown, is_short = _columns(state, width)
+    spark = 24 if "long trend" in shown else 10 if "trend" in shown else 0
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim", expand=True)
-    table.add_column("design", no_wrap=True, max_width=24 if width >= _WIDE else 19)
-    for column, from_width in _NUMBERS:
-        if width >= from_width:
-            table.add_column(column, justify="right", no_wrap=True, min_width=len(column) + 1)
+    table.add_column("design", no_wrap=True, max_width=_NAME_CELLS)
+    for column in (column for column in _NUMBERS if column in shown):
+        table.add_column(column, justify="right", no_wrap=True, min_width=len(column) + 1)
     if spark:
-        table.add_column(f"p99 {spark} s", no_wrap=True, min_width=spark)
+        title = f"p99, last {spark} s" if spark > len("p99, last 24 s") else "p99 trend"
+        table.add_column(title, no_wrap=True, min_width=spark)
     table.add_column("so far", ratio=1, overflow="ellipsis", no_wrap=True)
     top_s = max((w["p99"] or 0 for d in state.designs.values() for w in d.seconds), default=0)
     for design in state.designs.values():
         line = sparkline([window["p99"] for window in design.seconds[-spark:]], top_s)
         table.add_row(
             Text(design.name, "bold"),
-            *_numbers(design, width),
+            *_numbers(design, shown),
             *([Text(line, "blue")] if spark else []),
-            state_so_far(design.claims, width),
+            so_far(state, design.name, is_short=is_short),
         )
     return table
 
 
-def _numbers(design: DesignState, width: int) -> list[Text]:
-    """Cells of the columns of `_NUMBERS` that this width shows; a dash before the first second."""
+def _columns(state: RunState, width: int) -> tuple[set[str], bool]:
+    """Which columns this width has room for, and whether the story has to be told in short."""
+    claims = [claim.claim for design in state.designs.values() for claim in design.claims]
+    shown = {"errors", *(claim.measure.name for claim in claims)} & set(_NUMBERS)
+    shown = shown if len(shown) > 1 else {*shown, "p99"}
+    names = min(_NAME_CELLS, max((len(name) for name in state.designs), default=0))
+    used = names + sum(2 + _CELLS.get(column, _LATENCY_CELLS) for column in shown)
+    is_short = used + _STORY_CELLS > width
+    used += _STORY_CELLS
+    for column in _MAY_GO:
+        cells = 2 + _CELLS.get(column, _LATENCY_CELLS)
+        if column in shown:
+            continue
+        if used + cells > width:
+            break
+        shown.add(column)
+        used += cells
+    return shown, is_short
+
+
+def _numbers(design: DesignState, shown: set[str]) -> list[Text]:
+    """Cells of those columns of `_NUMBERS` that are shown; a dash before the first second."""
     errors = sum(window["fail"] + window["info"] for window in design.seconds)
     last = design.last
     cells = {
         "rate": f"{last['due']}/s" if last else "–",
-        "p50": _seconds(last.get("p50")),
-        "p99": _seconds(last.get("p99")),
+        **{name: _seconds(last.get(name)) for name in ("p50", "p95", "p99")},
         "errors": str(errors),
         "open": str(last["in_flight"]) if last else "–",
     }
     style = {"errors": "dark_orange" if errors else ""}
-    shown = (column for column, from_width in _NUMBERS if width >= from_width)
-    return [Text(cells[column], style.get(column, "")) for column in shown]
+    return [Text(cells[name], style.get(name, "")) for name in _NUMBERS if name in shown]
 
 
 def _seconds(value: float | None) -> str:
@@ -168,21 +195,27 @@ def sparkline(values: Sequence[float | None], top: float) -> str:
     )
 
 
-def state_so_far(claims: Sequence[ClaimState], width: int = _WIDE) -> Text:
-    """Where a design stands: since when a claim is broken, or that it holds; always a glyph."""
-    broken = [claim for claim in claims if claim.status == "broken"]
-    followed = [claim for claim in claims if claim.status == "holding"]
-    over = [claim for claim in followed if claim.since_s is not None]
-    if broken:
-        first = min(broken, key=lambda claim: claim.since_s or 0.0)
-        tone = "bold dark_orange" if first.side == "breaks" else "bold red"
-        words = f"✗ broken {moment(first.since_s or 0.0)}"
-        return Text(f"{words}, {first.expected}" if width >= _WIDE else words, tone)
-    if over:
-        return Text(f"! over bound {moment(over[0].since_s or 0.0)}", "yellow")
-    return Text("✓ holding", "green") if followed else Text("· not judged yet", "dim")
+def so_far(state: RunState, name: str, *, is_short: bool = False) -> Text:
+    """How a design fares, as the live page says it; always with a glyph, whatever the width."""
+    told = story(state, name)
+    words = str(told)
+    if is_short:
+        words = f"{told.glyph} {_in_short(told)}"
+    broken = failing(state.designs[name].claims)
+    if broken is None or broken.status != "broken":
+        return Text(words, _TONES[told.tone])
+    style = "bold dark_orange" if broken.side == "breaks" else "bold red"
+    return Text(words if is_short else f"{words}, {broken.expected}", style)
 
 
+def _in_short(told: Story) -> str:
+    """A story in some ten letters: `since T+9 s`."""
+    if told.state == "failing":
+        return f"since {moment(told.since_s or 0.0)}"
+    return told.words.partition(",")[0]
+
+
+_TONES = {"good": "green", "bad": "bold red", "unknown": "yellow"}
 _LEVELS = {"warning": "yellow", "problem": "bold red", "fault": "dark_orange", "claim": "bold"}
 
 

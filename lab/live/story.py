@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from lab.checkers.measures import RECOVERED_FOR_S, RECOVERED_OK_PERCENT, RECOVERED_SLACK_S
-from lab.live.provisional import ClaimState
+from lab.live.provisional import ClaimState, beyond, failing
 from lab.live.reducer import DesignState, RunState, Window
 from lab.record import FaultRecord
 from lab.units import format_count, format_duration, format_share
@@ -65,6 +65,8 @@ def _unharmed(state: RunState, design: DesignState) -> Story:
     if broken_at(state, design.name) is None:
         return Story("healthy", "✓", "healthy so far", "good")
     symptom = _symptom(state, design)
+    if symptom and any(beyond(claim, design.last) for claim in design.claims):
+        return Story("straining", "!", symptom, "unknown")
     if any(claim.status == "holding" for claim in design.claims):
         return Story("holding", "✓", f"holding, {symptom}" if symptom else "holding", "good")
     if symptom:
@@ -86,19 +88,13 @@ def broken_at(state: RunState, name: str = "") -> float | None:
 
 
 def _failing_since(state: RunState, design: DesignState) -> tuple[float | None, bool]:
-    """The first second over a claim's bound, and whether a claim is beyond its budget for good.
-
-    A design that went over a bound, came back and kept within its budget does not fail.
-    """
-    broken = [claim for claim in design.claims if claim.status == "broken"]
-    over = [claim for claim in design.claims if claim.over and claim.status == "holding"]
-    since = [c.since_s for c in (*broken, *over) if c.since_s is not None]
-    if since:
-        return min(since), bool(broken)
+    """The first second over a claim's bound, and whether a claim is beyond its budget for good."""
+    first = failing(design.claims)
+    if first is not None and first.since_s is not None:
+        return first.since_s, any(claim.status == "broken" for claim in design.claims)
     at_s = broken_at(state, design.name)
     if at_s is not None and _bad_share(design.seconds[-1]) > 0.5:
-        first = _first_of_run(design.seconds, at_s)
-        return first, False
+        return _first_of_run(design.seconds, at_s), False
     return None, False
 
 
@@ -247,7 +243,7 @@ def _cause(state: RunState, first: str, stories: dict[str, Story]) -> str:
         said = f"⚡ because of {cause.text}, since {moment(cause.injected_s or 0.0)}{gone}."
     else:
         said = "under the load alone: nothing is broken."
-    well = [name for name, s in stories.items() if s.state in ("holding", "healthy", "recovered")]
+    well = [name for name, s in stories.items() if s.state in ("holding", "healthy")]
     return f"{said} {_names(well)} {'holds' if len(well) == 1 else 'hold'}." if well else said
 
 
@@ -279,7 +275,7 @@ def claim_words(claim: ClaimState) -> tuple[Tone, str]:
             return "unknown", "· waiting"
         case "broken":
             return "bad", f"✗ broken {moment(claim.since_s or 0.0)}"
-    if claim.over:
+    if claim.failing:
         return "bad", f"✗ over its bound since {moment(claim.since_s or 0.0)}"
     return "good", "✓ holding"
 

@@ -136,9 +136,9 @@ def test_from_the_first_second_to_the_verdict(browser: Chrome, told: Told) -> No
     ]
     told.until(15)
     _clock(browser, 15)
-    assert f"{BARE} and {DEFAULT} are failing since T+9 s" in text_of(browser, ".verdict")
+    assert f"{BARE} and {DEFAULT} are failing since T+8 s" in text_of(browser, ".verdict")
     assert [pill.text for pill in browser.find_elements(By.CSS_SELECTOR, ".pill")][:2] == [
-        "✗ failing since T+9 s",
+        "✗ failing since T+8 s",
         "✗ failing since T+10 s",
     ]
     assert run_script(browser, BLANK) == 0

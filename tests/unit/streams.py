@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from lab.checkers import explain, live_window
+from lab.checkers import explain, latency_bounds, live_window
 from lab.checkers.facts import Facts
 from lab.experiment import Experiment
 from lab.faults import KINDS
@@ -56,7 +56,8 @@ def messages(of: Record) -> Iterator[Message]:
         for name in what.designs:
             ended = _ended(of, name, second)
             tick = {"in_flight": _open(of, name, second + 1.0)}
-            yield Second(name, live_window(second + 1.0, tick, ended), *failures(ended))
+            window = live_window(second + 1.0, tick, ended, latency_bounds(what, name))
+            yield Second(name, window, *failures(ended))
         if second >= 10 and second % 2 == 0:
             yield Explained(second + 1.0, _whys(what, of.history, second + 1.0))
         if second % 5 == 4:

@@ -60,9 +60,10 @@ def test_other_designs_are_not_in_it() -> None:
 def test_live_window_has_the_same_keys() -> None:
     """The live view's second looks like the report's, with what the driver says is in flight."""
     finished = [op(3.2, 0.5), op(1.0, 3.0, "info", attempts=3)]
-    window = live_window(4.002, {"in_flight": 17}, finished)
+    window = live_window(4.002, {"in_flight": 17}, finished, (0.3, 1.0))
     settled = per_second(experiment(), History(finished), "naive")[3]
-    assert window.keys() == settled.keys()
+    assert window.keys() == {*settled.keys(), "slower"}
+    assert window["slower"] == {"0.3": 2, "1": 1}
     assert (window["t"], window["due"], window["info"], window["in_flight"]) == (3, 2, 1, 17)
     assert window["attempts"] == 4
     json.dumps(window)

@@ -157,7 +157,7 @@ def test_a_fault_of_one_design_is_told_and_drawn_there_alone() -> None:
     assert [band["design"] for band in then["bands"]] == [BARE]
     assert f"{BARE}: latency 200 ms on app -&gt; db" in then["slots"]["faults"]
     assert "healthy so far" in then["slots"]["d2.pill"]
-    assert "failing since T+9 s" in then["slots"]["d0.pill"]
+    assert "failing since T+8 s" in then["slots"]["d0.pill"]
 
 
 def test_hostile_text_stays_text() -> None:

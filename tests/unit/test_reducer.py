@@ -90,7 +90,7 @@ def test_claims_wait_then_break_or_hold(messages: list[Message]) -> None:
     assert waiting == {"waiting", "later"}
     state = _until(messages, 12)
     bare = state.designs[records.DESIGNS[0]].claims[0]
-    assert (bare.status, bare.since_s, bare.expected) == ("broken", 9, "as predicted")
+    assert (bare.status, bare.since_s, bare.expected) == ("broken", 8, "as predicted")
     sized = {str(c.claim): c.status for c in state.designs[records.DESIGNS[2]].claims}
     assert sized["ok >= 99% during fault"] == "holding"
     assert sized["p99 < 1s during fault"] == "holding"
@@ -145,6 +145,41 @@ def test_a_median_over_its_bound_is_over_at_once_and_broken_when_half_of_all_are
     assert seen[9] == ("holding", True, 31)  # 31 of 60 are more than half
     assert claim.since_s == 9
     assert claim.status == "broken"
+
+
+def test_what_a_live_window_counted_is_taken_and_what_is_open_and_late_counts_once() -> None:
+    what = records.experiment()
+    design = what.designs[records.DESIGNS[2]].model_copy(
+        update={"holds": (parse_claim("p50 < 1s during fault"),)}
+    )
+    what = what.model_copy(update={"designs": {**what.designs, "other": design}})
+    claim = claims_at_start(what, "other")[0]
+    # 60 a second are sent; those of T+9, T+10 and T+11 s take two seconds: late after one.
+    opened = {9: 60, 10: 120, 11: 120, 12: 60}
+    slower = {11: 60, 12: 60, 13: 60}
+    seconds = []
+    for t in range(14):
+        ended = 60 + opened.get(t - 1, 0) - opened.get(t, 0)
+        window = {**_window(t), "due": ended, "ok": ended, "in_flight": opened.get(t, 0)}
+        seconds.append({**window, "slower": {"1": slower.get(t, 0)}})
+    seen = []
+    for count in range(1, 15):
+        claim = follow(claim, seconds[:count])
+        seen.append((claim.used, claim.late))
+    assert seen[9:] == [(0, 0), (60, 60), (120, 60), (120, 0), (180, 0)]
+    assert (claim.status, claim.since_s) == ("holding", 10)
+    assert claim.budget == pytest.approx(0.5 * 60 * 10)
+
+
+def test_bad_seconds_before_the_window_count_for_since_when_only_if_they_lead_into_it() -> None:
+    what = records.experiment()
+    start = claims_at_start(what, records.DESIGNS[2])[0]
+    assert (start.from_s, start.span) == (8, (9, 19))
+    for bad, since_s in (((8, 9), 8), ((8, 10), 10), ((7, 9), 9), ((8,), None)):
+        claim, seconds = start, [_window(t, fail=30 if t in bad else 0) for t in range(12)]
+        for count in range(1, 13):
+            claim = follow(claim, seconds[:count])
+        assert claim.since_s == since_s, bad
 
 
 def test_claims_that_compare_with_something_else_wait_for_the_checker() -> None:

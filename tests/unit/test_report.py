@@ -130,7 +130,7 @@ def test_the_verdict_stands_in_the_head_and_in_text(parsed: Page, html: str) -> 
 def test_a_design_shows_its_state_its_why_and_its_broken_link(record: Record, html: str) -> None:
     for name in record.experiment.designs:
         card = html.partition(f'aria-label="{name}"')[2].partition("</article>")[0]
-        assert ("✗ breaks since T+9 s, as predicted" in card) is (name != "pool-sized")
+        assert ("✗ breaks since T+" in card) is (name != "pool-sized")
         assert ("✓ holds, as predicted" in card) is (name == "pool-sized")
         assert "<b>Why</b>" in card
         assert "latency 200 ms on app to db" in card

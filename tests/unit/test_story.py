@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from lab.claims import parse_claim
 from lab.live.reducer import RunState, reduce
-from lab.live.story import answer, headline, now, story
+from lab.live.screen import so_far
+from lab.live.story import answer, claim_words, headline, now, story
 from lab.messages import FaultChanged, Guessed, Hello, Message, PhaseStarted, Progress, Second
 from lab.plan import deploy
 from lab.record import Record
@@ -53,13 +55,13 @@ def test_in_the_fault_it_says_who_fails_since_when_because_of_what_and_who_holds
 ) -> None:
     tone, bold, rest = headline(_until(messages, 14))
     assert tone == "bad"
-    assert bold == f"{BARE} and {DEFAULT} are failing since T+9 s"
+    assert bold == f"{BARE} and {DEFAULT} are failing since T+8 s"
     assert rest == (f"⚡ because of latency 200 ms on app -> db, since T+8 s. {SIZED} holds.")
 
 
 def test_each_design_has_its_own_story(messages: list[Message]) -> None:
     state = _until(messages, 14)
-    assert str(story(state, BARE)) == "✗ failing since T+9 s"
+    assert str(story(state, BARE)) == "✗ failing since T+8 s"
     assert str(story(state, DEFAULT)) == "✗ failing since T+10 s"
     held = story(state, SIZED)
     assert (held.state, held.tone) == ("holding", "good")
@@ -76,7 +78,7 @@ def test_after_the_heal_it_says_when_each_one_recovered(messages: list[Message])
     assert 23 <= default.recovered_s <= 26
     tone, bold, rest = headline(state)
     assert (tone, bold) == ("unknown", "Recovered")
-    assert f"{BARE} failed T+9 s, recovered" in rest
+    assert f"{BARE} failed T+8 s, recovered" in rest
     assert rest.endswith("Every fault is gone.")
 
 
@@ -107,6 +109,58 @@ def test_a_design_without_claims_to_follow_is_told_by_its_symptoms(record: Recor
     assert str(story(reduce([*start, *most]), DEFAULT)) == "✗ failing since T+8 s"
     well = reduce([*start, Second(DEFAULT, _window(8))])
     assert str(story(well, DEFAULT)) == "✓ no harm seen"
+
+
+def _median_claim(record: Record, seconds: list[dict[str, Any]]) -> RunState:
+    """A design that claims `p50 < 1s during fault`, after a healthy baseline and these seconds."""
+    what = record.experiment
+    claims = {"breaks": (parse_claim("p50 < 1s during fault"),), "holds": ()}
+    slow = what.designs[DEFAULT].model_copy(update=claims)
+    what = what.model_copy(update={"designs": {DEFAULT: slow}})
+    fault = replace(record.faults[0], healed_s=None, gone_s=None)
+    told: list[Message] = [Hello(what, deploy(what), "local", "as asked", "1", 1)]
+    told += [PhaseStarted("baseline", 0.0), *(Second(DEFAULT, _window(t)) for t in range(8))]
+    told += [PhaseStarted("fault", 8.0), FaultChanged(fault, "bit")]
+    return reduce([*told, *(Second(DEFAULT, window) for window in seconds)])
+
+
+def test_a_median_far_over_its_bound_is_failing_and_never_green(record: Record) -> None:
+    """What the showcase's own queue does: half of the requests end, all of them late."""
+    seconds = [{**_window(t, p50=5.0), "p95": 6.0, "p99": 6.0} for t in range(8, 24)]
+    for count in range(1, len(seconds) + 1):
+        state = _median_claim(record, seconds[:count])
+        told = story(state, DEFAULT)
+        assert (told.state, told.tone) != ("holding", "good"), told
+        if 2 <= count <= 11:
+            assert str(told) == "✗ failing since T+8 s"
+            assert headline(state)[1] == f"{DEFAULT} is failing since T+8 s"
+            assert claim_words(state.designs[DEFAULT].claims[0])[0] == "bad"
+            assert so_far(state, DEFAULT).plain.startswith("✗ failing since T+8 s")
+
+
+def test_a_second_that_says_more_than_its_bound_is_not_green_beside_the_window_either(
+    record: Record,
+) -> None:
+    late = [_window(t) for t in range(8, 19)] + [_window(19, p50=3.5)]
+    told = story(_median_claim(record, late), DEFAULT)
+    assert (str(told), told.tone) == ("! slow: p50 3.5 s", "unknown")
+
+
+def test_a_design_that_answers_nothing_at_all_fails_by_what_it_leaves_open(record: Record) -> None:
+    """No second has a latency; but what is open and older than the bound is late already."""
+    quiet = {"due": 0, "ok": 0, "p50": None, "p95": None, "p99": None, "slower": {"1": 0}}
+    stalled = [{**_window(t), **quiet, "in_flight": 60 * (t - 7)} for t in range(8, 20)]
+    early = [{**_window(t), "slower": {"1": 0}} for t in range(8)]
+    state = _median_claim(record, [])
+    state = reduce([Second(DEFAULT, w) for w in stalled], _with_seconds(state, early))
+    claim = state.designs[DEFAULT].claims[0]
+    assert (claim.status, claim.since_s) == ("broken", 9)
+    assert str(story(state, DEFAULT)) == "✗ failing since T+9 s"
+
+
+def _with_seconds(state: RunState, seconds: list[dict[str, Any]]) -> RunState:
+    design = replace(state.designs[DEFAULT], seconds=tuple(seconds))
+    return replace(state, designs={**state.designs, DEFAULT: design})
 
 
 def test_a_fault_that_shows_no_effect_is_said_aloud(record: Record) -> None:

@@ -6,16 +6,18 @@ import io
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from lab.claims import parse_claim
 from lab.errors import UsageError
 from lab.live.reducer import reduce
 from lab.live.screen import picture, sparkline
 from lab.live.terminal import Terminal
-from lab.messages import Message, Noted, PhaseStarted, Second
+from lab.messages import Hello, Message, Noted, PhaseStarted, Second
 from lab.record import Record
 from tests.unit import records
 
@@ -175,7 +177,7 @@ def test_even_a_narrow_picture_says_which_design_is_broken_and_since_when(
     messages = list(records.stream(record))
     at = next(i for i, m in enumerate(messages) if isinstance(m, Second) and m.window["t"] == 14)
     lines = _drawn(reduce(messages[:at]), width).splitlines()
-    broken = [line.split()[0] for line in lines if "✗ broken T+9 s" in line]
+    broken = [line.split()[0] for line in lines if re.search(r"✗ (failing )?since T\+\d+ s", line)]
     holding = [line.split()[0] for line in lines if "✓ holding" in line]
     assert [name[:9] for name in broken] == ["connectio", "pool-defa"]
     assert holding == ["pool-sized"]
@@ -189,6 +191,24 @@ def _drawn(state: object, width: int) -> str:
     return captured.get()
 
 
+@pytest.mark.parametrize("width", [60, 80, 100, 110, 140])
+@pytest.mark.parametrize("measure", ["p50", "p95", "p99"])
+def test_a_measure_that_a_claim_is_about_is_shown_at_every_width(
+    record: Record, width: int, measure: str
+) -> None:
+    what = record.experiment
+    claims = {"breaks": (parse_claim(f"{measure} < 1s during fault"),), "holds": ()}
+    designs = {name: d.model_copy(update=claims) for name, d in what.designs.items()}
+    hello, *rest = list(records.stream(record))[:60]
+    assert isinstance(hello, Hello)
+    changed = replace(hello, experiment=what.model_copy(update={"designs": designs}))
+    lines = _drawn(reduce([changed, *rest]), width).splitlines()
+    head = next(line for line in lines if line.startswith("design "))
+    assert measure in head.replace("p99 trend", "").split()
+    assert "p99 10 s" not in head
+    assert all(len(line) <= width for line in lines)
+
+
 def test_a_sparkline_has_gaps_where_nothing_was_measured() -> None:
     assert sparkline([0.0, None, 1.0], 1.0) == "▁ █"
     assert sparkline([0.0, 0.0], 0.0) == "▁▁"
@@ -196,7 +216,7 @@ def test_a_sparkline_has_gaps_where_nothing_was_measured() -> None:
 
 def test_the_result_says_for_every_claim_what_came_out(record: Record) -> None:
     text = _result(record, Stream())
-    assert text.startswith("✓ As predicted: connection-per-request breaks since T+9 s;")
+    assert text.startswith("✓ As predicted: connection-per-request breaks since T+8 s;")
     for claim in record.verdict.claims:
         row = next(line for line in text.splitlines() if claim.claim in line and claim.side in line)
         assert claim.measured in row
