@@ -22,6 +22,10 @@ class FaultRecord:
     `before`, `during` and `after` are what the probe measured ("round trip 0.4 ms"), in words.
     `bit` and `healed` are what was proved.
 
+    `injected_s` and `healed_s` are when injecting and healing were ordered, `confirmed_s` when
+    injecting was done, `gone_s` when it was seen to be gone; what healing takes lies between the
+    last two. (The first runs ever made have in `healed_s` when it was done.)
+
     A fault with conditions has a record of each design it is in, `design`, that "" stands for what
     all designs share. `planned_s` is then from when on it was waited for, `triggered_s` when what
     it waited for happened; `started_by`, `ended_by` and `never` say in words what started and ended

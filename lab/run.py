@@ -19,7 +19,7 @@ from lab.clock import Clock
 from lab.engines import Cluster, Driver, Engine, Traffic, Usage, Wanted
 from lab.errors import EngineError, LabError
 from lab.experiment import Experiment
-from lab.faults import Together, check_targets, injections, refusal
+from lab.faults import Together, check_targets, injections, prepare, refusal
 from lab.gathered import LAB_PART, Gathered, watched_metrics
 from lab.history import Op
 from lab.load.session import LoadSession
@@ -93,7 +93,7 @@ async def run(
 async def _inside(state: Gathered, cluster: Cluster, stop: asyncio.Event) -> None:
     """Everything between up and down."""
     _refuse_unhostable(state.experiment, cluster)
-    await asyncio.gather(*(one.fault.prepare(cluster) for one in state.experiment.faults))
+    await asyncio.gather(*(prepare(one, cluster) for one in state.experiment.faults))
     await _preflight(state, cluster)
     drivers = {design: await cluster.driver(design) for design in state.deployment.designs}
     session = LoadSession(state.experiment, drivers, lambda *tick: _second(state, *tick))

@@ -34,6 +34,9 @@ from lab.stream import dump, experiment_of, parse, plan_body
 from lab.verdict import ClaimResult, Guard, Status, Verdict
 
 SCHEMA_VERSION = 1
+_LISTED = 5
+"""How many runs to name where the one asked for is not there."""
+
 MESSAGES = "messages.jsonl"
 
 
@@ -69,9 +72,14 @@ def save(record: Record, folder: Path) -> None:
         )
         _write_lines(folder / "windows.jsonl", windows)
         _write_json(folder / "result.json", _result(record))
-        latest = folder.parent / "latest"
-        latest.unlink(missing_ok=True)
-        latest.symlink_to(folder.name)
+        _point_latest_at(folder)
+
+
+def _point_latest_at(folder: Path) -> None:
+    """In one step, so that `latest` is always there, also when two runs end at once."""
+    link = folder.parent / f".latest-{secrets.token_hex(4)}"
+    link.symlink_to(folder.name)
+    link.replace(folder.parent / "latest")
 
 
 def load(folder: Path) -> Record:
@@ -153,7 +161,18 @@ def find_run(root: Path, which: str) -> Path:
     for candidate in candidates:
         if (candidate / "result.json").exists():
             return candidate.resolve()
-    raise UsageError(f"there is no run `{which}` under {root}", remedy="`lab run NAME` makes one")
+    there = _newest(root)
+    remedy = f"the newest are: {', '.join(there)}" if there else "`lab run NAME` makes one"
+    raise UsageError(f"there is no run `{which}` under {root}", remedy=remedy)
+
+
+def _newest(root: Path) -> list[str]:
+    """Ids of some finished runs and their experiments, the newest first."""
+    found = [file.parent for file in root.glob("*/*/result.json") if not file.parent.is_symlink()]
+    found.sort(key=lambda folder: folder.name, reverse=True)
+    return [
+        f"{folder.name.rpartition('-')[2]} ({folder.parent.name})" for folder in found[:_LISTED]
+    ]
 
 
 @contextmanager

@@ -180,6 +180,11 @@ def format_byte_rate(bytes_per_s: float) -> str:
     return f"{format_size(bytes_per_s)}/s"
 
 
+def times(count: int) -> str:
+    """`once`, `3 times`."""
+    return "once" if count == 1 else f"{count} times"
+
+
 def format_count(number: float) -> str:
     """A plain number: `8,723`, `3.42`."""
     return f"{number:,.0f}" if abs(number) >= 1000 else _three(number)

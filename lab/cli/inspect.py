@@ -35,6 +35,8 @@ def list_command(
     """List the experiments, the kinds of faults, or the keys of an experiment file."""
     if what not in ("experiments", "faults", "keys"):
         raise UsageError(f"there is no list of `{what}`; there are: experiments, faults, keys")
+    if markdown and what == "experiments":
+        raise UsageError("experiments have no such page", remedy="write --json")
     if what == "keys":
         print(keys.as_json() if json_output else keys.as_markdown(), end="")
         return

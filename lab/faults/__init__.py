@@ -22,7 +22,7 @@ from lab.faults.failpoint import Failpoint
 from lab.faults.fd_limit import FdLimit
 from lab.faults.flap import Flap
 from lab.faults.http import Http
-from lab.faults.injection import Injection, check_targets
+from lab.faults.injection import Injection, check_targets, prepare
 from lab.faults.kill import Kill
 from lab.faults.latency import Latency
 from lab.faults.limit_data import LimitData
@@ -105,5 +105,6 @@ __all__ = [
     "Together",
     "check_targets",
     "injections",
+    "prepare",
     "refusal",
 ]

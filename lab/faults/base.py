@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Self
 
@@ -21,7 +21,7 @@ from lab.experiment import Model
 from lab.loading.hints import nearest
 from lab.plan import Deployment, Instance, LinkEnd
 from lab.selection import NOTHING_FOUND, Found, ends_of_link, parse_selection
-from lab.targets import ROLES
+from lab.targets import ROLES, misfit
 from lab.units import format_duration
 
 PROBE_TIMEOUT_S = 0.4
@@ -121,6 +121,20 @@ class Fault(Model, ABC):
             pattern = rf"(?<![\w.-]){re.escape(text)}(?![\w.*?-])"
             words = re.sub(pattern, f"{text} (= {_shown(names)})", words)
         return words
+
+    def misfits(self, deployment: Deployment) -> Iterator[tuple[str, str, str]]:
+        """What makes no sense for these services: the field, what is wrong, what to do instead.
+
+        Asked when the file is read. Here: roles that none of the services meant can ever have.
+        """
+        for text in self.selections():
+            if why := misfit(text, deployment):
+                yield (self._field_of(text), *why)
+
+    def _field_of(self, member: str) -> str:
+        """The setting that a name or a selection stands in."""
+        settings = ((name, str(getattr(self, name))) for name in type(self).model_fields)
+        return next(name for name, written in settings if member in written)
 
     @abstractmethod
     def describe(self) -> str:

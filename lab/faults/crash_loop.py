@@ -19,7 +19,7 @@ from lab.engines import Cluster, Killable
 from lab.errors import LabError
 from lab.faults.base import Observation, ServiceFault
 from lab.plan import Instance
-from lab.units import Seconds, format_duration
+from lab.units import Seconds, format_duration, times
 
 _PROVED = 2
 """Crashes of every instance that make it a loop."""
@@ -74,7 +74,7 @@ class CrashLoop(ServiceFault):
         counts = [len(self._loops[i.name].lives) for i in instances if i.name in self._loops]
         text = ", ".join(sorted({state.status for state in states}))
         if counts:
-            text = f"crashed {min(counts)} times, {text}"
+            text = f"crashed {times(min(counts))}, {text}"
         return Observation(
             in_effect=bool(counts) and min(counts) >= _PROVED,
             gone=not counts and bool(states) and all(s.status == "running" for s in states),

@@ -34,9 +34,7 @@ class DiskFull(ServiceFault):
     needs: ClassVar[tuple[type, ...]] = (DiskFillable,)
     why_needed: ClassVar[str] = "a full disk needs a file system that the service has alone"
 
-    path: str = Field(
-        pattern="^/", description="a folder on that disk", examples=["/var/lib/postgresql/data"]
-    )
+    path: str = Field(pattern="^/", description="a folder on that disk", examples=["/dev/shm"])  # noqa: S108 - every container has that
     free: Bytes = Field(default=0, ge=0, description="how much room is left", examples=["1MiB"])
 
     @model_validator(mode="after")
@@ -63,8 +61,9 @@ class DiskFull(ServiceFault):
             if room.why_not:
                 name = instance.service.name
                 raise UsageError(
-                    f"{self.describe()}: {room.why_not}",
-                    remedy=f"give `{name}` a disk of its own in the Compose file: "
+                    f"{self.describe()}: on {instance.name}, {room.why_not}",
+                    remedy=f"name a folder that is one, or give `{name}` a disk of its own in the "
+                    "Compose file: "
                     f'tmpfs: ["{self.path}:size=64m"], or for data that a restart keeps a volume '
                     "with driver_opts: {type: tmpfs, device: tmpfs, o: size=64m}",
                 )

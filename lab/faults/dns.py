@@ -20,7 +20,7 @@ from lab.engines import Answer, Cluster, Resolvable, Spoiling
 from lab.faults.base import PROBE_TIMEOUT_S, Observation, ServiceFault
 from lab.loading.hints import did_you_mean
 from lab.plan import Deployment
-from lab.units import Seconds, format_duration
+from lab.units import Seconds, format_duration, times
 
 _SEEN_SHARE = 0.8
 """A delay counts as seen from this share on: timers round."""
@@ -85,6 +85,7 @@ class Dns(ServiceFault):
 
     def misfits(self, deployment: Deployment) -> Iterator[tuple[str, str, str]]:
         """A name that nobody has: the field, what is wrong, what to write instead."""
+        yield from super().misfits(deployment)
         for one in self.instances(deployment):
             others = [
                 other
@@ -128,7 +129,8 @@ class Dns(ServiceFault):
             cluster.lookups(instances, self.host, self._why),
         )
         text = ", ".join(sorted(set(map(_said, answers))))
-        text += f"; {self.service} looked it up {asked} times so far, {hit} were hit"
+        text += f"; {self.service} looked it up {times(asked)} so far, "
+        text += f"{hit} {'was' if hit == 1 else 'were'} hit"
         return Observation.of(map(self._is_wrong, answers), text)
 
     @property

@@ -10,6 +10,7 @@ gets there.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
@@ -18,10 +19,12 @@ from lab.engines import Armable, Cluster, Killable, Point, State
 from lab.errors import EngineError
 from lab.faults.base import Observation, ServiceFault
 from lab.plan import Instance
-from lab.units import Seconds, Share, format_duration, format_share
+from lab.units import Seconds, Share, format_duration, format_share, times
 
 _ANSWERS_S = 1.0
 """A process that has not stopped answers sooner, also on a busy machine."""
+
+_COUNTS = ("reached", "struck", "held")
 
 _WORDS = {
     "die": "dies",
@@ -65,8 +68,10 @@ class Failpoint(ServiceFault):
 
     @model_validator(mode="after")
     def _delays(self) -> Self:
-        if (self.do == "delay") != (self.delay is not None):
-            raise ValueError("`delay` says how long, and goes with `do: delay`")
+        if self.do == "delay" and self.delay is None:
+            raise ValueError("`do: delay` does not say how long: write delay: 500ms beside it")
+        if self.do != "delay" and self.delay is not None:
+            raise ValueError(f"`delay` has no effect with `do: {self.do}`: write do: delay")
         if self.count and self.do in ("die", "stop"):
             raise ValueError(f"`{self.do}` strikes once; `count` goes with error, delay and hold")
         return self
@@ -75,8 +80,8 @@ class Failpoint(ServiceFault):
         """`worker dies at after_charge`."""
         word = _WORDS[self.do] + (f" {format_duration(self.delay)}" if self.delay else "")
         share = f", {format_share(self.share)} of the times" if self.share < 1 else ""
-        times = f", {self.count} times" if (self.count or 1) > 1 else ""
-        return f"{self.service} {word} at {self.point}{times}{share}"
+        often = f", {times(self.count)}" if self.count and self.count > 1 else ""
+        return f"{self.service} {word} at {self.point}{often}{share}"
 
     async def inject(self, cluster: Cluster) -> None:
         """Arm the point; what is armed already stays as it is."""
@@ -102,7 +107,7 @@ class Failpoint(ServiceFault):
         return Observation(
             in_effect=bool(designs) and all(designs.values()),
             gone=bool(seen) and all(gone for _, gone, _ in seen),
-            text=", ".join(dict.fromkeys(text for _, _, text in seen)),
+            text=_in_words([how for _, _, how in seen]),
         )
 
     async def _arm(self, cluster: Cluster, instance: Instance) -> None:
@@ -130,8 +135,8 @@ class Failpoint(ServiceFault):
         if ended and (await cluster.state(instance)).status == "exited":
             await cluster.start(instance)
 
-    async def _look(self, cluster: Cluster, instance: Instance) -> tuple[bool, bool, str]:
-        """Of one instance: whether the point has struck, whether it is as it was, and in words."""
+    async def _look(self, cluster: Cluster, instance: Instance) -> tuple[bool, bool, str | Point]:
+        """Of one instance: whether the point has struck, whether it is as it was, and how it is."""
         assert isinstance(cluster, Armable)  # noqa: S101 - `needs` was checked before
         state = await cluster.state(instance)
         if state.status == "exited":
@@ -143,14 +148,21 @@ class Failpoint(ServiceFault):
         again = self._lives.get(instance.name, point.life) != point.life
         struck = again if self.do == "die" else point.struck > 0 and self.do != "stop"
         whole = not (point.armed or point.struck or point.held or again)
-        return struck, whole, "died and was started" if again else _said(point)
+        return struck, whole, "died and was started" if again else point
 
     def _died(self, instance: Instance, state: State) -> bool:
         return self.do == "die" and instance.name in self._lives and state.exit_code == 137
 
 
-def _said(point: Point) -> str:
-    if not (point.armed or point.struck):
-        return "not armed"
-    held = f", {point.held} held" if point.held else ""
-    return f"reached {point.reached} times, struck {point.struck}{held}"
+def _in_words(seen: Sequence[str | Point]) -> str:
+    """What was seen of all instances: the points counted together, everything else once each."""
+    words = list(dict.fromkeys(how for how in seen if isinstance(how, str)))
+    points = [how for how in seen if isinstance(how, Point)]
+    active = [point for point in points if point.armed or point.struck]
+    if active:
+        reached, struck, held = (sum(getattr(p, n) for p in active) for n in _COUNTS)
+        words.append(f"reached {times(reached)}, struck {struck}")
+        words += [f"{held} held"] if held else []
+    elif points:
+        words.append("not armed")
+    return ", ".join(words)

@@ -16,7 +16,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from lab.engines import Cluster
 from lab.faults.base import LinkFault, Observation, probe_all
-from lab.units import Seconds, format_duration
+from lab.units import Seconds, format_duration, times
 
 _LOOKS_PER_STATE = 4
 _LONGER_S = 0.1
@@ -77,7 +77,7 @@ class Flap(LinkFault):
                 counts[probe.outcome] += 1
             await asyncio.sleep(every_s)
         total = sum(seen, Counter[str]())
-        text = ", ".join(f"{outcome} {times} times" for outcome, times in sorted(total.items()))
+        text = ", ".join(f"{outcome} {times(count)}" for outcome, count in sorted(total.items()))
         gone = bool(ends) and not any(counts["refused"] for counts in seen)
         return Observation(bool(ends) and all(map(_both, seen)), gone, text)
 

@@ -123,7 +123,9 @@ class Http(RequestFault):
         if found:
             struck, matched = (sum(getattr(c, n) for c in found) for n in ("struck", "matched"))
             passed = sum(count.seen for count in found)
-            text += f"; {struck} of {matched} such requests struck, {passed} passed by"
+            struck_of = f"{struck} of {matched} such requests struck"
+            text += f"; {struck_of if matched else 'no such request came'}"
+            text += f", {passed} passed by" if passed else ""
         return Observation(bool(ends) and in_effect, bool(ends) and not any(seen), text)
 
     @property

@@ -66,6 +66,22 @@ async def _to_the_end(work: Coroutine[object, object, None]) -> None:
         raise cancelled
 
 
+async def prepare(scheduled: ScheduledFault, cluster: Cluster) -> None:
+    """Let a fault look whether it can be hosted; what refuses it says which one it was.
+
+    Raises:
+        LabError: it cannot, with the fault, the reason and what to do.
+    """
+    what, kind = scheduled.fault.describe(), scheduled.fault.kind
+    try:
+        await scheduled.fault.prepare(cluster)
+    except LabError as error:
+        if what not in error.message:
+            error.message = f"{what}: {error.message}"
+        error.remedy = error.remedy or f"docs/reference/faults.md says what `{kind}` needs"
+        raise
+
+
 async def check_targets(scheduled: ScheduledFault, cluster: Cluster, seed: int) -> None:
     """Find out whom a fault is about while all is well, so that a run without an answer is refused.
 
@@ -212,8 +228,8 @@ class Injection:
         try:
             async with asyncio.timeout(HEAL_DEADLINE_S):
                 self._note_course()
-                await self._fault.heal(self._cluster)
                 self._note("healed", healed_s=self._clock.now())
+                await self._fault.heal(self._cluster)
                 until_s = self._clock.now() + HEAL_DEADLINE_S / 2
                 seen = await self._look(wanted=False, until_s=until_s)
         except TimeoutError:

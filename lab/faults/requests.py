@@ -74,6 +74,7 @@ class RequestFault(LinkFault):
 
     def misfits(self, deployment: Deployment) -> Iterator[tuple[str, str, str]]:
         """Links on which no HTTP is spoken: the field, what is wrong, what to do instead."""
+        yield from super().misfits(deployment)
         for link in dict.fromkeys(end.link for end in self.ends(deployment)):
             if what := NOT_HTTP.get(link.port):
                 wrong = f"`{link}` carries no HTTP: port {link.port} is {what}'s"

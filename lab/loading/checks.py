@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from lab.claims import Claim, Moment, Window
+from lab.claims import Claim, Measure, Moment, Window
 from lab.experiment import Design, Phase, ScheduledFault
 from lab.loading.hints import did_you_mean
 from lab.plan import Deployment, deploy_topology
@@ -75,6 +75,14 @@ def expression_mistakes(expression: Expression, design: str, names: Names) -> It
     for measure in expression.measures:
         if measure.request:
             yield from _request_mistakes(measure.request, design, names)
+
+
+def trimmed_spans(
+    window: Window, measures: Iterable[Measure], reference: str | None = None
+) -> set[str]:
+    """The phases and faults that something is measured in without their edges."""
+    whole = any(measure.name == "recovery" for measure in measures)
+    return {name for name in (None if whole else window.phase, reference) if name}
 
 
 def _request_mistakes(request: str, design: str, names: Names) -> Iterator[Mistake]:
@@ -171,8 +179,9 @@ class Targets:
             elif name == "between" and isinstance(value, tuple | list):
                 yield from ((name, mistake) for mistake in self._between(*map(str, value)))
         misfits = getattr(fault, "misfits", lambda _: ())
-        for wrong in (wrong for deployment in self._deployments for wrong in misfits(deployment)):
-            yield wrong[0], Mistake(*wrong[1:])
+        found = (wrong for deployment in self._deployments for wrong in misfits(deployment))
+        for field_name, *wrong in dict.fromkeys(found):
+            yield field_name, Mistake(*wrong)
         for name in ("groups", "isolate", "ring"):
             members = list(_flat(getattr(fault, name, None)))
             yield from ((name, mistake) for m in members for mistake in self._member(m))

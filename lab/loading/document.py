@@ -25,6 +25,7 @@ KeyPath = tuple[str | int, ...]
 """Where a value is: `("designs", "pool", "holds", 0)`."""
 
 _STANDARD_TAG = "tag:yaml.org,2002:"
+_START = "docs/adding/ says what stands in an experiment and in a topology"
 _MOST_NODES = 100_000
 """Aliases of aliases can make a small file huge; nothing the lab reads comes near this."""
 
@@ -152,7 +153,7 @@ def parse_document(text: str, file: str, path: Path | None = None) -> Document:
             warnings.simplefilter("ignore")  # an anchor defined twice is legal YAML
             root = YAML(typ="safe", pure=True).compose(text)
         if root is None:
-            raise SpecError([document.problem((), "the file is empty")])
+            raise SpecError([document.problem((), "the file is empty", _START)])
         if not isinstance(root, MappingNode):
             raise SpecError([document.problem((), "write a mapping here: lines of `key: value`")])
         document.data, document.typed = _Walk(document).value(root, ())

@@ -21,6 +21,7 @@ from lab.loading.checks import (
     expression_mistakes,
     setting_mistakes,
     shared_mistakes,
+    trimmed_spans,
 )
 from lab.loading.compose import load_topology
 from lab.loading.conditions import Surroundings, condition_mistakes
@@ -69,13 +70,13 @@ class _Loader:
         self._kinds = kinds
         self._root = project_root(path.parent)
         self._topologies: dict[Path, Topology | None] = {}
+        self._trimmed: set[str] = set()
 
     def load(self, seed: int | None) -> Experiment:
         reader = self._reader
         values = reader.fields(ExperimentForm, (), later=_LATER)
         phases = self._phases()
         trim_s = values.pop("trim", 1.0)
-        self._check_trim(phases, trim_s)
         designs = {str(name): self._design(str(name)) for name in reader.mapping(("designs",))}
         self._check_designs(designs, phases)
         self._check_loads(designs, phases)
@@ -86,6 +87,7 @@ class _Loader:
         for name, design in designs.items():
             self._claims(name, design, names)
         requires = self._requires(designs, names)
+        self._check_trim(phases, trim_s, self._trimmed | {phase.name for phase in phases[:1]})
         reader.finish()
         try:
             return Experiment(
@@ -127,9 +129,10 @@ class _Loader:
             )
         return tuple(phases) if len(reader.problems) == before else ()
 
-    def _check_trim(self, phases: tuple[Phase, ...], trim_s: float) -> None:
-        """Something must be left of every phase; a `trim` that is too long is one mistake."""
-        for phase in sorted(phases, key=lambda phase: phase.end_s - phase.start_s):
+    def _check_trim(self, phases: tuple[Phase, ...], trim_s: float, used: set[str]) -> None:
+        """Something must be left of the phases used; a `trim` that is too long is one mistake."""
+        looked_at = [phase for phase in phases if phase.name in used]
+        for phase in sorted(looked_at, key=lambda phase: phase.end_s - phase.start_s):
             phase_s = phase.end_s - phase.start_s
             if phase_s > 2 * trim_s:
                 return
@@ -306,6 +309,7 @@ class _Loader:
             return
         for piece in pieces:
             if isinstance(piece, Expression):
+                self._trimmed |= trimmed_spans(piece.window, piece.measures)
                 for mistake in expression_mistakes(piece, name, names):
                     self._note(("designs", name, "why"), mistake)
 
@@ -324,6 +328,7 @@ class _Loader:
             except ValueError as error:
                 self._reader.unfit(place, error)
                 continue
+            self._trimmed |= trimmed_spans(claim.window, [claim.measure], claim.bound.reference)
             for mistake in claim_mistakes(claim, design, names):
                 self._note(place, mistake)
             yield claim

@@ -186,7 +186,8 @@ class ExperimentForm(Form):
 
     question: str = Field(description="what the experiment answers, as a reader would ask it")
     phase: Literal[PHASES_OF_CURRICULUM] = Field(  # type: ignore[valid-type]
-        description="the phase of the curriculum"
+        description="the phase of the curriculum: which part of system design it is about "
+        "(not a phase of its timeline)"
     )
     topology: str | None = Field(None, description="of every design that names none itself")
     env: dict[str, dict[str, Text]] = Field(

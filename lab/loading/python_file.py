@@ -23,6 +23,7 @@ from lab.loading.checks import (
     requests_of,
     setting_mistakes,
     shared_mistakes,
+    trimmed_spans,
 )
 from lab.loading.conditions import Surroundings, condition_mistakes
 from lab.loading.document import shown
@@ -107,7 +108,8 @@ def _rest(experiment: Experiment, names: Names) -> Iterator[tuple[str, Mistake]]
             if name not in experiment.designs:
                 yield "requires", Mistake(f"there is no design `{name}`")
             yield from ((f"`{claim}` in requires", m) for m in claim_mistakes(claim, name, names))
-    for phase in experiment.phases:
+    used = {experiment.phases[0].name, *_trimmed(experiment)}
+    for phase in (phase for phase in experiment.phases if phase.name in used):
         if phase.end_s - phase.start_s <= 2 * experiment.trim_s:
             yield f"phase `{phase.name}`", Mistake("nothing is left of it once it is trimmed")
     topologies = {name: (d.topology, d.replicas) for name, d in experiment.designs.items()}
@@ -122,6 +124,18 @@ def _rest(experiment: Experiment, names: Names) -> Iterator[tuple[str, Mistake]]
         for condition in filter(None, (fault.when, fault.until)):
             mistakes = condition_mistakes(condition, fault.name, fault.fault, around)
             yield from ((f"`{condition}` of fault `{fault.name}`", m) for m in mistakes)
+
+
+def _trimmed(experiment: Experiment) -> Iterator[str]:
+    """The phases that claims and sentences look at without their edges."""
+    designs = experiment.designs.values()
+    claims = [c for d in designs for side in (d.holds, d.breaks, d.pays) for c in side]
+    claims += [claim for required in experiment.requires.values() for claim in required]
+    for claim in claims:
+        yield from trimmed_spans(claim.window, [claim.measure], claim.bound.reference)
+    for piece in (piece for design in designs for piece in parse_sentence(design.why)):
+        if isinstance(piece, Expression):
+            yield from trimmed_spans(piece.window, piece.measures)
 
 
 def _problem(path: Path, text: str, line: int, message: str, hint: str = "") -> Problem:

@@ -78,9 +78,8 @@ class Timing:
         """From a moment on, for a while."""
         end_s = self._phases[-1].end_s
         if at_s >= end_s:
-            self._wrong(
-                "at", f"{at_s:g} s is after the timeline, which ends at {end_s:g} s", key=False
-            )
+            message = f"{at_s:g} s is after the timeline, which ends at {end_s:g} s"
+            self._wrong("at", message, f"write less than {end_s:g}s", key=False)
             return None
         for_s = self._for(at_s, 0.0)
         return None if for_s is None else {"at_s": at_s, "for_s": for_s}

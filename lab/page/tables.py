@@ -121,7 +121,7 @@ def guards(record: Record) -> str:
         )
         for guard in record.verdict.guards
     ]
-    return table(("condition", "design", "met", "measured"), rows, "Conditions of the verdict")
+    return table(("guard", "design", "met", "measured"), rows, "What the verdict rests on")
 
 
 def instrument(record: Record) -> str:

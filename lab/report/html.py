@@ -173,7 +173,7 @@ def sections(record: Record) -> str:
         "What was broken": tables.faults(record),
         "Lesson": tables.prose(what.lesson),
         "Sources": tables.sources(record),
-        "Conditions of the verdict": tables.guards(record),
+        "What the verdict rests on": tables.guards(record),
         "The instrument": tables.instrument(record),
         "This run": tables.facts(record) + _again(record),
     }

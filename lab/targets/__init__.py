@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from lab.plan import Deployment
+from lab.selection import parse_selection
 from lab.targets.base import Resolver, Roles
 from lab.targets.choice import Choice
 from lab.targets.etcd import Etcd
@@ -25,4 +27,28 @@ ROLES: Final[tuple[str, ...]] = tuple(
 )
 """The words that may stand before `of`."""
 
-__all__ = ["RESOLVERS", "ROLES", "Choice", "Resolver", "Roles"]
+
+def misfit(text: str, deployment: Deployment) -> tuple[str, str] | None:
+    """Why nobody whom a selection may mean can ever have its role, and who could; or None.
+
+    Told from the services as they are written, without any of them.
+    """
+    selection, meant = parse_selection(text), deployment.instances_of(text)
+    if selection is None or not selection.role or not meant:
+        return None
+    able = {
+        instance.service.name
+        for instance in deployment.instances
+        for resolver in RESOLVERS
+        if selection.role in resolver.roles and resolver.knows(instance.service)
+    }
+    if any(instance.service.name in able for instance in meant):
+        return None
+    needs = ", or ".join(r.what for r in RESOLVERS if selection.role in r.roles)
+    hint = f"no service can: it takes {needs}"
+    if able:
+        hint = f"write {selection.role} of {' or '.join(sorted(able))}"
+    return f"nobody of `{selection.service}` can be {selection.role}", hint
+
+
+__all__ = ["RESOLVERS", "ROLES", "Choice", "Resolver", "Roles", "misfit"]

@@ -32,6 +32,8 @@ class Resolver(ABC):
     roles: ClassVar[tuple[str, ...]]
     single: ClassVar[tuple[str, ...]]
     """The roles of which there is one at most, when all is well."""
+    what: ClassVar[str]
+    """Which services are of its kind, for people: `PostgreSQL with `metrics: {…: postgres}``."""
 
     @abstractmethod
     def knows(self, service: Service) -> bool:

@@ -24,10 +24,13 @@ class Etcd(Resolver):
 
     roles: ClassVar[tuple[str, ...]] = ("leader", "follower")
     single: ClassVar[tuple[str, ...]] = ("leader",)
+    what: ClassVar[str] = "etcd with its client port under `metrics`"
 
     def knows(self, service: Service) -> bool:
-        """Whatever speaks HTTP for itself may be one; its answer will tell."""
-        return service.scrape is not None and service.scrape.exporter is None
+        """Speaks HTTP for itself, and `etcd` stands in its name, image, build or command."""
+        written = " ".join((service.name, service.what, *(service.command or ())))
+        speaks = service.scrape is not None and service.scrape.exporter is None
+        return speaks and "etcd" in written.lower()
 
     async def find(self, cluster: Cluster, instances: Sequence[Instance]) -> Roles:
         """The leader of the newest term, and everybody else who answers."""

@@ -22,6 +22,7 @@ class Postgres(Resolver):
 
     roles: ClassVar[tuple[str, ...]] = ("primary", "replica")
     single: ClassVar[tuple[str, ...]] = ("primary",)
+    what: ClassVar[str] = "PostgreSQL with `metrics: {db: postgres}`"
 
     def knows(self, service: Service) -> bool:
         """Its exporter says so."""

@@ -22,6 +22,7 @@ class Valkey(Resolver):
 
     roles: ClassVar[tuple[str, ...]] = ("master", "primary", "replica")
     single: ClassVar[tuple[str, ...]] = ("master", "primary")
+    what: ClassVar[str] = "Valkey or Redis with `metrics: {cache: redis}`"
 
     def knows(self, service: Service) -> bool:
         """Its exporter says so."""

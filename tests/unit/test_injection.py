@@ -12,7 +12,9 @@ from lab.errors import EngineError, HealError, InjectionError
 from lab.experiment import ScheduledFault
 from lab.faults import injection
 from lab.faults.base import Fault, Observation
-from lab.faults.injection import Injection
+from lab.faults.injection import Injection, prepare
+from lab.plan import deploy_topology
+from lab.topology import Link, Service, Topology
 
 
 class Switch:
@@ -21,7 +23,7 @@ class Switch:
     def __init__(self) -> None:
         self.on = True
         self.stuck = False
-        self.deployment = None
+        self.deployment: Any = None
 
 
 class Dark(Fault):
@@ -49,6 +51,18 @@ class Dark(Fault):
         return Observation.of([not cluster.on], "on" if cluster.on else "off")
 
 
+class DarkOne(Dark):
+    """The lamp of one of several is off."""
+
+    service: str
+
+    def members(self) -> tuple[str, ...]:
+        return (self.service,)
+
+    def describe(self) -> str:
+        return f"{self.service} is dark"
+
+
 def scheduled(fault: Fault, at_s: float = 0.05, for_s: float = 0.2) -> ScheduledFault:
     """The fault on a short timeline."""
     return ScheduledFault(fault=fault, at_s=at_s, for_s=for_s, name="dark")
@@ -73,11 +87,56 @@ async def test_a_fault_is_measured_before_during_and_after():
     assert record.healed_s <= record.gone_s
 
 
+async def test_healed_means_ordered_and_gone_means_seen():
+    """What healing itself takes (here 50 ms) lies between the two; the order is on time."""
+    record = await injected(Dark(), Switch()).run()
+    assert record.gone_s - record.healed_s >= 0.05
+    planned_s = 0.05 + 0.2
+    assert planned_s <= record.healed_s < planned_s + 0.04
+
+
+async def test_whom_it_is_about_is_looked_at_once_before():
+    """Asked again just before injecting: the same answer needs no second look."""
+    services = {"app": Service("app", replicas=2)}
+    lamp = Switch()
+    lamp.deployment = deploy_topology(Topology("t", services, (), Link("client", "app", 80)))
+    told: list[tuple[str, str, str]] = []
+    fault = DarkOne(service="one of app")
+    work = Injection(
+        scheduled(fault, at_s=0.3),
+        lamp,
+        Clock.starting_in(0),
+        lambda record, stage: told.append((stage, record.text, record.before)),
+    )
+    await work.run()
+    (before,) = [line for line in told if line[0] == "before"]
+    assert before[2] == "on"
+    assert before[1] in ("one of app (= app-1) is dark", "one of app (= app-2) is dark")
+
+
 async def test_a_fault_without_effect_did_not_bite():
     """A command that returned well is no proof."""
     record = await injected(Dark(bites=False), Switch()).run()
     assert not record.bit
     assert record.during == "on"
+
+
+async def test_what_refuses_a_fault_says_which_one_and_what_to_do():
+    """Whoever asked, a helper of the engine or the fault itself."""
+
+    class Unhosted(Dark):
+        remedy: str | None = None
+
+        async def prepare(self, cluster: Any) -> None:
+            raise EngineError("the helper has no hands", remedy=self.remedy)
+
+    with pytest.raises(EngineError) as caught:
+        await prepare(scheduled(Unhosted()), Switch())
+    assert caught.value.message == "the lamp is off: the helper has no hands"
+    assert caught.value.remedy == "docs/reference/faults.md says what `dark` needs"
+    with pytest.raises(EngineError, match="no hands") as caught:
+        await prepare(scheduled(Unhosted(remedy="grow some")), Switch())
+    assert caught.value.remedy == "grow some"
 
 
 async def test_cancelling_heals_first():

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.engines.inside import mounts, throttle
+from lab.engines.inside.ballast import room
 from lab.engines.inside.files import FileLimit, limited
 from lab.engines.inside.groups import Group, InsideError, group_of
 from lab.engines.inside.holder import Holder
@@ -207,3 +208,10 @@ def test_a_disk_is_the_one_below_layers_and_none_for_memory(monkeypatch: pytest.
     assert throttle.device_of(1, "/data/with space") == "254:1"
     with pytest.raises(InsideError, match="tmpfs, which is on no device"):
         throttle.device_of(1, "/scratch")
+
+
+def test_a_folder_that_is_not_there_is_no_full_disk():
+    """It says why, for whoever asks before filling; and nothing of it counts as full."""
+    found = room(os.getpid(), "/no/such/folder", 1)
+    assert found["why_not"] == "there is no /no/such/folder in it"
+    assert found["takes"]

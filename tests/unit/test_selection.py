@@ -36,6 +36,14 @@ def load(tmp_path: Path, *faults: str):
     return load_experiment(file, KINDS)
 
 
+def load_databases(tmp_path: Path, *faults: str):
+    """An experiment with these faults on a topology whose `db` is PostgreSQL, three of them."""
+    text = EXPERIMENT.replace("shop", "url-shortener").replace("inventory: 3", "db: 3")
+    file = tmp_path / "who.yaml"
+    file.write_text(text.replace("FAULTS", "\n".join(f"  - {fault}" for fault in faults)))
+    return load_experiment(file, KINDS)
+
+
 def mistakes(tmp_path: Path, *faults: str) -> list[str]:
     """What is wrong with them: `message -> hint`."""
     with pytest.raises(SpecError) as caught:
@@ -155,8 +163,8 @@ def test_designs_may_mean_different_ones(deployment):
             ),
         ),
         (
-            "latency: {link: 'app -> primary of inventory:1', delay: 1s}",
-            "`app -> primary of inventory` does not go to port 1 -> it goes to 8000",
+            "latency: {link: 'app -> one of inventory:1', delay: 1s}",
+            "`app -> one of inventory` does not go to port 1 -> it goes to 8000",
         ),
         (
             "partition: {isolate: one of shops}",
@@ -184,17 +192,72 @@ def test_what_a_file_gets_wrong(tmp_path, fault, said):
     [
         "kill: {service: one of inventory}",
         "kill: {service: 3 of inventory}",
-        "kill: {service: leader of inv*}",
         "latency: {link: app -> one of inventory, delay: 1s}",
         "latency: {link: client -> one of app, delay: 1s}",
         "partition: {between: [app, 2 of inventory]}",
-        "partition: {isolate: primary of inventory}",
         "partition: {groups: [[app, one of inventory], [majority of inventory]]}",
     ],
 )
 def test_what_loads(tmp_path, fault):
     """Wherever a name may stand."""
     assert load(tmp_path, fault).faults[0].fault.selections()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "kill: {service: primary of d*}",
+        "kill: {service: one replica of db}",
+        "latency: {link: app -> primary of db, delay: 1s}",
+        "partition: {isolate: primary of db}",
+    ],
+)
+def test_a_role_loads_where_somebody_can_have_it(tmp_path, fault):
+    """PostgreSQL with its exporter says who is primary."""
+    assert load_databases(tmp_path, fault).faults[0].fault.selections()
+
+
+@pytest.mark.parametrize(
+    ("fault", "place", "said"),
+    [
+        (
+            "kill: {service: leader of app}",
+            (8, 21),
+            (
+                "nobody of `app` can be leader"
+                " -> no service can: it takes etcd with its client port under `metrics`"
+            ),
+        ),
+        (
+            "kill: {service: one primary of app}",
+            (8, 21),
+            "nobody of `app` can be primary -> write primary of db",
+        ),
+        (
+            "latency: {link: leader of app -> db, delay: 1s}",
+            (8, 21),
+            (
+                "nobody of `app` can be leader"
+                " -> no service can: it takes etcd with its client port under `metrics`"
+            ),
+        ),
+        (
+            "partition: {groups: [[master of app], [db]]}",
+            (8, 25),
+            (
+                "nobody of `app` can be master"
+                " -> no service can: it takes Valkey or Redis with `metrics: {cache: redis}`"
+            ),
+        ),
+    ],
+)
+def test_a_role_that_nobody_can_have_is_a_mistake_of_the_file(tmp_path, fault, place, said):
+    """Once for all designs, with its place, and with who could where somebody could."""
+    with pytest.raises(SpecError) as caught:
+        load_databases(tmp_path, fault)
+    (problem,) = caught.value.problems
+    assert (f"{problem.message} -> {problem.hint}", problem.line) == (said, place[0])
+    assert problem.column == place[1]
 
 
 def test_overlaps_that_are_certain_are_refused_and_others_are_left_to_the_run(tmp_path):
@@ -209,4 +272,4 @@ def test_overlaps_that_are_certain_are_refused_and_others_are_left_to_the_run(tm
         )
     ]
     load(tmp_path, "pause: {service: inventory-1}", "pause: {service: one of inventory}")
-    load(tmp_path, "pause: {service: leader of inventory}", "pause: {service: one of inventory}")
+    load_databases(tmp_path, "pause: {service: primary of db}", "pause: {service: one of db}")

@@ -264,6 +264,11 @@ async def test_a_metric_is_summed_over_a_design_and_ends_a_fault(cluster: Cluste
             await watcher.wait(parse_condition(text), design, 0, cluster.clock.now() + 0.05)
         return str(caught.value).rpartition(": ")[2]
 
+    async def becomes(dark: set[str]) -> None:
+        async with asyncio.timeout(5):
+            while cluster.dark != dark:  # noqa: ASYNC110 - the lamps tell nobody
+                await asyncio.sleep(0.01)
+
     assert await value('queue{route="/x"} > 100', "naive") == "last value 4"
     assert await value("queue > 100", "naive") == "last value 13"
     assert await value('app.queue{route="/x"} > 100', "naive") == "last value 3.5"
@@ -271,20 +276,22 @@ async def test_a_metric_is_summed_over_a_design_and_ends_a_fault(cluster: Cluste
     assert await value("max(app.queue) > 100", "naive") == "last value 9"
     assert await value("min(queue) > 100", "sturdy") == "last value 0.5"
     assert await value("nothing > 100", "sturdy") == "there was no value"
-    fault = scheduled(when="app.queue < 2", within_s=2, until="app.queue == 0", for_s=2)
+    fault = scheduled(when="app.queue < 2", within_s=5, until="app.queue == 0", for_s=2)
     tasks = asyncio.create_task(run(cluster, fault))
-    await asyncio.sleep(0.1)
-    assert cluster.dark == {"sturdy/app-1", "sturdy/app-2"}
+    await becomes({"sturdy/app-1", "sturdy/app-2"})
+    changed_s = cluster.clock.now()
     cluster.metrics["sturdy/app-1"] = "queue 0\n"
     cluster.metrics |= {"naive/app-1": "queue 1\n", "naive/app-2": ""}
     records = await tasks
     assert records["sturdy/dark"].ended_by == "app.queue == 0 (it was 0)"
-    assert 0.1 < records["sturdy/dark"].healed_s < 0.6  # type: ignore[operator]
+    ended_s = records["sturdy/dark"].healed_s
+    assert ended_s is not None
+    assert changed_s < ended_s < changed_s + 1, "asked five times a second"
     capped = records["naive/dark"]
     assert capped.ended_by.startswith("its time was over: `app.queue == 0` did not come true")
     assert capped.ended_by.endswith("last value 1")
     assert capped.healed
-    assert capped.healed_s - capped.injected_s == pytest.approx(2, abs=0.1)  # type: ignore[operator]
+    assert 2 <= capped.healed_s - capped.injected_s < 2.5  # type: ignore[operator]
 
 
 async def test_a_phase_begins_when_it_does(cluster: Cluster):

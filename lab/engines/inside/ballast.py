@@ -87,7 +87,11 @@ def why_not(pid: int, place: str) -> str:
 
 def room(pid: int, path: str, wanted_bytes: int) -> dict[str, object]:
     """What there is of a disk, and whether `wanted_bytes` more can be had: tried, not computed."""
-    place = resolved(pid, path)
+    try:
+        place = resolved(pid, path)
+    except InsideError as error:  # what is not there is not full
+        nothing = dict.fromkeys(("total_bytes", "free_bytes", "memory_bytes"), 0)
+        return {**nothing, "takes": True, "why_not": str(error)}
     folder = folder_of(pid, place)
     found = os.statvfs(folder)
     why = why_not(pid, place)
