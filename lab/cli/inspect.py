@@ -16,7 +16,7 @@ from lab.cli.project import engines_for, experiment_named, root
 from lab.errors import UsageError
 from lab.experiment import Experiment, ScheduledFault
 from lab.faults import KINDS
-from lab.loading import list_experiments, load_experiment
+from lab.loading import doubts, list_experiments, load_experiment
 from lab.plan import Deployment, deploy
 from lab.units import format_duration
 
@@ -93,6 +93,8 @@ def plan_command(name: NameArgument, *, json_output: JsonOption = False) -> None
         return
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"[bold]{experiment.name}[/]: {experiment.question}")
+    for doubt in doubts(experiment):
+        console.print(f"warning: {doubt}", style="yellow", markup=False)
     _print_timeline(console, experiment)
     _print_instances(console, deployment)
     _print_claims(console, experiment)
@@ -117,6 +119,7 @@ def _fault_kinds(experiment: Experiment) -> list[str]:
 def _planned(experiment: Experiment, deployment: Deployment) -> dict[str, Any]:
     return {
         **_listed(experiment),
+        "warnings": doubts(experiment),
         "phases": [phase.model_dump() for phase in experiment.phases],
         "instances": [
             {"name": i.name, "what": i.service.what, "design": i.design or None}

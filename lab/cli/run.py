@@ -20,6 +20,7 @@ from lab.engines import Engine, Wanted
 from lab.errors import ExitCode, LabError
 from lab.experiment import Experiment
 from lab.live.terminal import Terminal
+from lab.loading import doubts
 from lab.messages import Message, PhaseStarted
 from lab.record import Record
 from lab.run import run
@@ -53,6 +54,8 @@ def run_command(
 ) -> None:
     """Run an experiment; the exit code says how it ended (docs/results.md)."""
     experiment = experiment_named(name, seed)
+    for doubt in doubts(experiment):
+        print(f"warning: {doubt}", file=sys.stderr)
     chosen, reason = choose_engine(engine)
     for attempt in range(retry_unknown + 1):
         watch = Watch(progress, page or browse or wants_page(page), browse and not attempt, port)

@@ -69,7 +69,7 @@ class AdminRequest(ServiceFault):
     call: Call = Field(
         description="the request: a path under `get`, `post`, `put` or `delete`; and if need be "
         "`body`, and `status` and `contains` that its answer must have",
-        examples=[{"post": "/admin/reload"}],
+        examples=[{"post": "/_lab/fail?share=0.3"}],
     )
     undo: Call | None = Field(default=None, description="the request that heals it")
     check: Call | None = Field(

@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import ConfigDict, Field, PrivateAttr, model_validator
 
 from lab.engines import Armable, Cluster, Killable, Point, State
 from lab.errors import EngineError
@@ -44,12 +44,17 @@ class Failpoint(ServiceFault):
     """
 
     kind: ClassVar[str] = "failpoint"
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"service": "inventory", "point": "reserving", "do": "die"}]
+        }
+    )
     needs: ClassVar[tuple[type, ...]] = (Armable, Killable)
 
     point: str = Field(
         pattern=r"^[A-Za-z]\w*$",
         description="the name of the point in the service's code",
-        examples=["after_charge"],
+        examples=["reserving", "request"],
     )
     do: Literal["die", "stop", "error", "delay", "hold"] = Field(
         description="what happens there", examples=["die"]

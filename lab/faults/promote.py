@@ -10,11 +10,11 @@ import asyncio
 import re
 from typing import ClassVar, Literal
 
-from pydantic import ConfigDict, Field, PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from lab.engines import Cluster, Executable, Session
 from lab.errors import EngineError, InjectionError
-from lab.faults.base import LOOK_S, Observation, ServiceFault
+from lab.faults.base import LOOK_S, Member, Observation, ServiceFault
 from lab.faults.commands import Ready, in_a_line, must_succeed, run, waiting
 from lab.faults.psql import ask, connect, succeeded
 from lab.plan import Instance
@@ -31,9 +31,12 @@ class Promote(ServiceFault):
     """A standby of PostgreSQL, Valkey or Redis becomes a primary, and stays one."""
 
     kind: ClassVar[str] = "promote"
-    model_config = ConfigDict(json_schema_extra={"examples": [{"service": "db-2"}]})
     needs: ClassVar[tuple[type, ...]] = (Executable,)
 
+    service: Member = Field(
+        description="the standby; of the topologies that come with the lab, none has one",
+        examples=["one replica of db"],
+    )
     server: Server | None = Field(
         default=None, description="what it is, where its image's name does not say so"
     )

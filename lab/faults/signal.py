@@ -24,9 +24,7 @@ class Signal(ServiceFault):
     """
 
     kind: ClassVar[str] = "signal"
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"service": "proxy", "signal": "HUP"}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"service": "db", "signal": "HUP"}]})
     needs: ClassVar[tuple[type, ...]] = (Signalable,)
 
     signal: Literal["HUP", "USR1", "USR2", "WINCH"] = Field(
