@@ -8,7 +8,7 @@ border (pydantic) and describe it in the JSON Schema.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -178,6 +178,12 @@ def format_size(size: float) -> str:
 def format_byte_rate(bytes_per_s: float) -> str:
     """`195 KiB/s`."""
     return f"{format_size(bytes_per_s)}/s"
+
+
+def format_range(values: Collection[float], words: Callable[[float], str] = format_duration) -> str:
+    """`21.8 ms`, or `21.8 ms to 23 ms`: in the order of the numbers, not of their words."""
+    low, high = words(min(values)), words(max(values))
+    return low if low == high else f"{low} to {high}"
 
 
 def times(count: int) -> str:

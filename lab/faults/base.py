@@ -22,7 +22,7 @@ from lab.loading.hints import nearest
 from lab.plan import Deployment, Instance, LinkEnd
 from lab.selection import NOTHING_FOUND, Found, ends_of_link, parse_selection
 from lab.targets import ROLES, misfit
-from lab.units import format_duration
+from lab.units import format_range
 
 PROBE_TIMEOUT_S = 0.4
 """How long a probe waits before it calls a link silent; far above any healthy answer here."""
@@ -259,12 +259,20 @@ async def probe_all(
     return list(await asyncio.gather(*(cluster.probe(end, timeout_s) for end in ends)))
 
 
+def after(seen: Iterable[tuple[str, float | None]]) -> str:
+    """`200 after 1.1 ms to 3 ms, silent`: each outcome once, and how many seconds it took."""
+    took: dict[str, list[float]] = {}
+    for outcome, seconds in seen:
+        took.setdefault(outcome, []).extend([] if seconds is None else [seconds])
+    words = [f"{what} after {format_range(s)}" if s else what for what, s in sorted(took.items())]
+    return ", ".join(words)
+
+
 def summary(probes: Sequence[Probe]) -> str:
     """`round trip 203 ms`, `silent`, `refused`; several outcomes are listed once each."""
     words = []
     answered = [probe.seconds for probe in probes if probe.outcome == "answered"]
     if answered:
-        low, high = format_duration(min(answered)), format_duration(max(answered))
-        words.append(f"round trip {low}" if low == high else f"round trip {low} to {high}")
+        words.append(f"round trip {format_range(answered)}")
     words += sorted({probe.outcome for probe in probes} - {"answered"})
     return ", ".join(words) or "no link"

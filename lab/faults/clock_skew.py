@@ -17,7 +17,7 @@ from lab.engines import Cluster, Skewable
 from lab.errors import EngineError
 from lab.faults.base import Observation, ServiceFault
 from lab.plan import Deployment
-from lab.units import Offset, format_duration
+from lab.units import Offset, format_duration, format_range
 
 _SAME_S = 0.1
 """How well an offset is known: a process is started to read the clock."""
@@ -81,7 +81,6 @@ class ClockSkew(ServiceFault):
         instances = self.instances(cluster.deployment)
         clocks = await asyncio.gather(*(cluster.clock(i) for i in instances))
         found = [clock.offset_s for clock in clocks if clock and clock.offset_s is not None]
-        words = sorted({f"{offset_s * 1000:+.0f} ms" for offset_s in found})
         return Observation(
             in_effect=bool(found)
             and len(found) == len(clocks)
@@ -89,5 +88,5 @@ class ClockSkew(ServiceFault):
             gone=bool(clocks)
             and all(abs(s) < _SAME_S for s in found)
             and not any(clock.why_not for clock in clocks if clock),
-            text=", ".join(words) or "down",
+            text=format_range(found, lambda s: f"{s * 1000:+.0f} ms") if found else "down",
         )

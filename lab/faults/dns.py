@@ -17,7 +17,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from lab.engines import Answer, Cluster, Resolvable, Spoiling
-from lab.faults.base import PROBE_TIMEOUT_S, Observation, ServiceFault
+from lab.faults.base import PROBE_TIMEOUT_S, Observation, ServiceFault, after
 from lab.loading.hints import did_you_mean
 from lab.plan import Deployment
 from lab.units import Seconds, format_duration, times
@@ -128,7 +128,7 @@ class Dns(ServiceFault):
             asyncio.gather(*(cluster.look_up(i, self.host, timeout_s) for i in instances)),
             cluster.lookups(instances, self.host, self._why),
         )
-        text = ", ".join(sorted(set(map(_said, answers))))
+        text = after(map(_said, answers))
         text += f"; {self.service} looked it up {times(asked)} so far, "
         text += f"{hit} {'was' if hit == 1 else 'were'} hit"
         return Observation.of(map(self._is_wrong, answers), text)
@@ -153,9 +153,9 @@ class Dns(ServiceFault):
                 return found.rcode == _WORDS[self.answer]
 
 
-def _said(found: Answer) -> str:
-    """`right after 0.4 ms`, `NXDOMAIN after 1 ms`, `198.18.7.127 after 1 ms`, `no answer`."""
+def _said(found: Answer) -> tuple[str, float | None]:
+    """`right`, `NXDOMAIN`, `198.18.7.127`, and its seconds; `no answer` without any."""
     if found.rcode is None:
-        return "no answer"
+        return "no answer", None
     what = found.rcode if found.rcode != "NOERROR" else ", ".join(found.addresses) or "no address"
-    return f"{'right' if found.is_right else what} after {format_duration(found.seconds)}"
+    return "right" if found.is_right else what, found.seconds

@@ -17,7 +17,7 @@ from typing import ClassVar, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from lab.engines import Cluster, Interceptable
-from lab.faults.base import PROBE_TIMEOUT_S, Observation
+from lab.faults.base import PROBE_TIMEOUT_S, Observation, after
 from lab.faults.requests import RequestFault
 from lab.plan import Deployment
 from lab.proxies.striking import Attempt, HttpRule, Strikes
@@ -119,7 +119,7 @@ class Http(RequestFault):
         seen = [self._is_struck(*pair) for pair in zip(tries, plain, strict=True)]
         found = [count for count in counts.values() if count]
         in_effect = all(seen) and len(found) == len(ends) and all(map(self.is_as_meant, found))
-        text = ", ".join(sorted(set(map(_said, tries))))
+        text = after(map(_said, tries))
         if found:
             struck, matched = (sum(getattr(c, n) for c in found) for n in ("struck", "matched"))
             passed = sum(count.seen for count in found)
@@ -163,10 +163,10 @@ class Http(RequestFault):
         return count.struck <= count.matched and bool(count.struck) == bool(count.matched)
 
 
-def _said(found: Attempt) -> str:
-    """`503 after 1.2 ms`, `200 cut after 60 B`, `silent`."""
+def _said(found: Attempt) -> tuple[str, float | None]:
+    """`503` and its seconds; `200 cut after 60 B` and `silent` without any."""
     if found.status is None:
-        return found.outcome
+        return found.outcome, None
     if found.outcome == "cut":
-        return f"{found.status} cut after {format_size(found.received_bytes)}"
-    return f"{found.status} after {format_duration(found.seconds)}"
+        return f"{found.status} cut after {format_size(found.received_bytes)}", None
+    return str(found.status), found.seconds

@@ -14,9 +14,9 @@ from pydantic import Field
 
 from lab.engines import Cluster, Disturbable, Disturbance
 from lab.faults.base import Observation
-from lab.faults.packets import PATIENCE_S, PacketFault, names_by_end, owner_of, range_of
+from lab.faults.packets import PATIENCE_S, PacketFault, names_by_end, owner_of
 from lab.proxies import Way, streams
-from lab.units import Seconds, format_duration
+from lab.units import Seconds, format_duration, format_range
 
 _DATAGRAMS = 5
 _SEEN_SHARE = 0.9
@@ -62,5 +62,5 @@ class PacketDelay(PacketFault):
         gone = [not t and (p or c) for t, p, c in zip(there, prompt, company, strict=True)]
         seen = [t and one for t, one in zip(there, late, strict=True)]
         times = [s for s in took if s is not None]
-        text = f"datagrams take {range_of(times)}" if times else "no datagram arrives"
+        text = f"datagrams take {format_range(times)}" if times else "no datagram arrives"
         return Observation(bool(seen) and all(seen), bool(gone) and all(gone), text)

@@ -22,7 +22,7 @@ from lab.faults.base import Fault, LinkFault, Observation
 from lab.faults.chance import plausible
 from lab.plan import Deployment
 from lab.proxies import Way, streams
-from lab.units import Share, format_duration
+from lab.units import Share
 
 PATIENCE_S = 0.1
 """How long to listen after the last datagram; here they take well under a millisecond."""
@@ -159,12 +159,6 @@ def total(shots: Sequence[Volley]) -> Volley:
         seen=count("seen"),
         lost=count("lost"),
     )
-
-
-def range_of(seconds: Sequence[float]) -> str:
-    """`21.8 ms`, or `21.8 ms to 23 ms`."""
-    low, high = format_duration(min(seconds)), format_duration(max(seconds))
-    return low if low == high else f"{low} to {high}"
 
 
 async def names_by_end(cluster: Cluster) -> dict[str, set[str]]:

@@ -16,8 +16,8 @@ from pydantic import Field
 
 from lab.engines import Cluster, Disturbance, Probe
 from lab.faults.base import PROBE_TIMEOUT_S, Observation, probe_all
-from lab.faults.packets import PacketFault, names_by_end, owner_of, range_of
-from lab.units import Seconds, format_duration
+from lab.faults.packets import PacketFault, names_by_end, owner_of
+from lab.units import Seconds, format_duration, format_range
 
 _SEEN_SHARE = 0.9
 
@@ -65,6 +65,7 @@ def words(probes: Sequence[Probe]) -> str:
     said = sorted({f"not connected: {p.outcome}" for p in probes if p.connect_s is None})
     if made:
         outcomes = " or ".join(sorted({p.outcome for p in probes if p.connect_s is not None}))
-        after, later = range_of([one for one, _ in made]), range_of([other for _, other in made])
+        after = format_range([one for one, _ in made])
+        later = format_range([other for _, other in made])
         said.insert(0, f"connected after {after}, {outcomes} {later} later")
     return ", ".join(said) or "no link"

@@ -15,7 +15,7 @@ from pydantic import Field
 from lab.engines import Cluster, DiskSpeed, DiskThrottleable
 from lab.errors import EngineError
 from lab.faults.base import Observation, ServiceFault
-from lab.units import BytesPerSecond, format_byte_rate
+from lab.units import BytesPerSecond, format_byte_rate, format_range
 
 _TRY_S = 0.25
 """How long a look writes and reads: several of the kernel's slices of 100 ms (blk-throttle.c)."""
@@ -87,12 +87,11 @@ class SlowDisk(ServiceFault):
         speeds = await asyncio.gather(
             *(cluster.disk_speed(i, self.path, _TRY_S) for i in instances)
         )
-        text = ", ".join(sorted({self._words(speed) for speed in speeds}))
         slow = [[found <= limit * _SAME for found, limit in self._both(s)] for s in speeds]
         return Observation(
             in_effect=bool(slow) and all(ways and all(ways) for ways in slow),
             gone=bool(slow) and not any(any(ways) for ways in slow),
-            text=text,
+            text=self._words([speed for speed in speeds if speed is not None]),
         )
 
     def _both(self, speed: DiskSpeed | None) -> list[tuple[float, int]]:
@@ -102,8 +101,9 @@ class SlowDisk(ServiceFault):
         pairs = [(speed.write, self.write), (speed.read, self.read)]
         return [(found, limit) for found, limit in pairs if limit is not None]
 
-    def _words(self, speed: DiskSpeed | None) -> str:
-        if speed is None:
+    def _words(self, speeds: list[DiskSpeed]) -> str:
+        if not speeds:
             return "down"
-        read = f", read {format_byte_rate(speed.read)}" if self.read is not None else ""
-        return f"wrote {format_byte_rate(speed.write)}{read}"
+        wrote = f"wrote {format_range([speed.write for speed in speeds], format_byte_rate)}"
+        read = f"read {format_range([speed.read for speed in speeds], format_byte_rate)}"
+        return f"{wrote}, {read}" if self.read is not None else wrote

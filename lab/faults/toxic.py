@@ -13,7 +13,7 @@ from lab.engines import Cluster, Exchange
 from lab.faults.base import PROBE_TIMEOUT_S, LinkFault
 from lab.plan import LinkEnd
 from lab.proxies import Stream, Toxic
-from lab.units import format_byte_rate
+from lab.units import format_byte_rate, format_range
 
 SEEN_S = 0.25
 """How long a long try should take while a fault slows it down: well above what is usual here."""
@@ -108,9 +108,9 @@ def kept(rate: float | None, limit_per_s: float) -> bool:
 
 
 def summary_of_rates(exchanges: Sequence[Exchange], stream: Stream) -> str:
-    """`195 KiB/s`, `silent`; several are listed once each."""
-    words = set()
-    for exchange in exchanges:
-        rate = rate_per_s(exchange, stream)
-        words.add(exchange.outcome if rate is None else format_byte_rate(rate))
-    return ", ".join(sorted(words)) or "no link"
+    """`195 KiB/s`, or from the least to the most; `silent`; other outcomes once each."""
+    found = [(exchange.outcome, rate_per_s(exchange, stream)) for exchange in exchanges]
+    rates = [rate for _, rate in found if rate is not None]
+    words = [format_range(rates, format_byte_rate)] if rates else []
+    words += sorted({outcome for outcome, rate in found if rate is None})
+    return ", ".join(words) or "no link"

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from lab.engines import Disturbable, Partitionable, Point, Volley
+from lab.engines import Disturbable, Exchange, Partitionable, Point, Volley
 from lab.faults import KINDS
+from lab.faults.base import after
 from lab.faults.failpoint import _in_words
+from lab.faults.toxic import summary_of_rates
 from lab.plan import deploy_topology
 from lab.topology import Link, Service, Topology
 from lab.units import times
@@ -75,6 +77,15 @@ async def test_times_are_put_in_order_as_times_not_as_words():
 def test_a_failpoint_counts_all_instances_together(seen, words):
     """Two replicas are one line, not two that differ in a number."""
     assert _in_words(seen) == words
+
+
+def test_several_ends_are_one_range():
+    """Of each outcome; 3 ms are less than 20 ms."""
+    seen = [("200", 0.02), ("200", 0.003), ("silent", None), ("200", 0.0045), ("silent", None)]
+    assert after(seen) == "200 after 3 ms to 20 ms, silent"
+    exchanges = [Exchange("answered", 1.0, n, 1, 0.0, 1.0) for n in (9 << 10, 90 << 10, 200 << 10)]
+    exchanges.append(Exchange("silent", 1.0, 0, 0, None, None))
+    assert summary_of_rates(exchanges, "upstream") == "9 KiB/s to 200 KiB/s, silent"
 
 
 def test_once_is_a_word():

@@ -10,10 +10,11 @@ from pydantic import ValidationError
 from lab.engines import Exchange, Probe, Volley
 from lab.faults import KINDS
 from lab.faults.chance import plausible
-from lab.faults.packets import range_of, total
+from lab.faults.packets import total
 from lab.faults.ramp import PARTS
 from lab.faults.slow_connect import words
 from lab.faults.toxic import kept, rate_per_s, seen_bytes
+from lab.units import format_range
 
 LINK = {"link": "app -> db"}
 RANDOM = ("corrupt", "duplicate", "loss", "reorder")
@@ -104,8 +105,8 @@ def test_what_was_seen_of_packets_is_told_for_all_ends_together() -> None:
         "loss": "225 of 600 datagrams lost",
         "reorder": "4 of 600 datagrams overtaken",
     }
-    assert range_of([0.0218, 0.023, 0.0225]) == "21.8 ms to 23 ms"
-    assert range_of([0.0218]) == "21.8 ms"
+    assert format_range([0.0218, 0.023, 0.0225]) == "21.8 ms to 23 ms"
+    assert format_range([0.0218]) == "21.8 ms"
     assert words([]) == "no link"
     answered = [Probe("answered", 0.305, 0.303), Probe("answered", 0.306, 0.304)]
     silent = Probe("silent", 0.7, None)
