@@ -49,7 +49,9 @@ def run_command(
         typer.Option("--page/--no-page", help="Serve the live page; default: for a person."),
     ] = None,
     browse: Annotated[bool, typer.Option("--open", help="Open the live page.")] = False,
-    port: Annotated[int, typer.Option(help="Port of the live page; 0: a free one.")] = 0,
+    port: Annotated[
+        int, typer.Option(help="Port of the live page; 0: a free one.", min=0, max=65535)
+    ] = 0,
     json_output: Annotated[bool, typer.Option("--json", help="Print result.json.")] = False,
 ) -> None:
     """Run an experiment; the exit code says how it ended (docs/results.md)."""
@@ -83,13 +85,11 @@ def _once(
     wanted = Wanted(run_id, folder, grafana=grafana)
     mode = "none" if json_output and watch.progress == "auto" else watch.progress
     with ExitStack() as stack:
+        stack.callback(_drop_if_empty, folder)
         terminal = stack.enter_context(Terminal(mode))
         audience = _audience(stack, terminal, runs, folder, watch)
         record = asyncio.run(_interruptible(experiment, engine, reason, wanted, terminal, audience))
         if record is None:
-            folder_is_empty = not any(folder.iterdir())
-            if folder_is_empty:
-                folder.rmdir()
             print("Interrupted before the load; everything is taken down.", file=sys.stderr)
             return ExitCode.INTERRUPTED
         store.save(record, folder)
@@ -99,6 +99,12 @@ def _once(
     else:
         terminal.show_result(record, folder)
     return record.exit_code
+
+
+def _drop_if_empty(folder: Path) -> None:
+    """A run that said nothing, because it was refused or interrupted before, leaves no folder."""
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
 @dataclass(frozen=True, slots=True)

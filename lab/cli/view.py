@@ -14,7 +14,7 @@ from lab.cli.audience import browse_to
 from lab.cli.project import RunsOption
 from lab.web import PageServer
 
-PortOption = Annotated[int, typer.Option(help="Port of the page; 0: a free one.")]
+PortOption = Annotated[int, typer.Option(help="Port of the page; 0: a free one.", min=0, max=65535)]
 OpenOption = Annotated[
     bool | None, typer.Option("--open/--no-open", help="Open a browser; default: if you sit here.")
 ]

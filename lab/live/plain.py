@@ -79,7 +79,8 @@ def as_json(message: Message) -> str:
         case Second(design, window):
             body = {"design": design, **window}
         case FaultChanged(record, stage):
-            body = {"name": record.name, "text": record.text, "stage": stage}
+            body = {"name": record.name, "design": record.design, "key": record.key}
+            body |= {"text": record.text, "stage": stage}
         case Finished(record):
             body = {"verdict": record.verdict.status.value, "exit_code": int(record.exit_code)}
         case _:

@@ -177,7 +177,7 @@ def now(design: DesignState) -> str:
         said += f" ({', '.join(f'{reason} {count}' for reason, count in reasons[:3])})"
     said += f"; {last['in_flight']} open"
     earlier = design.seconds[-_GROWTH_S - 1 : -1]
-    if len(earlier) == _GROWTH_S:
+    if len(earlier) == _GROWTH_S and last["in_flight"]:
         growth = (last["in_flight"] - earlier[0]["in_flight"]) / _GROWTH_S
         if abs(growth) >= 1:
             said += f", {'+' if growth > 0 else '−'}{format_count(abs(growth))} every second"

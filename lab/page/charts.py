@@ -10,7 +10,7 @@ from typing import Any
 
 from lab.checkers import Facts, WindowError, metric_per_second, per_second, span_of
 from lab.claims import LATENCY, Claim, parse_claim
-from lab.experiment import Experiment
+from lab.experiment import Experiment, Load
 from lab.record import FaultRecord, Record
 from lab.units import format_count, format_duration, format_share
 from lab.words import claims_of, fault_short, moment
@@ -88,12 +88,21 @@ def _design(numbers: Numbers, name: str) -> dict[str, Any]:
     columns = ("p50", "p95", "p99", "ok", "fail", "info", "in_flight")
     return {
         **{key: [number(window[key]) for window in windows] for key in columns},
+        "rate": planned_rate(numbers.record.experiment.designs[name].load),
         "bounds": bounds(numbers.facts.went(name), _judged(numbers.record, name), _rate(windows)),
         "watch": [
             [number(value) for value in watched(numbers.facts, metric, name)]
             for metric in numbers.record.experiment.watch
         ],
     }
+
+
+def planned_rate(load: Load) -> float | None:
+    """The most operations per second that are planned; None where users decide (closed loop)."""
+    if load.loop == "closed":
+        return None
+    rates = [load.rate, *(rate for stage in load.stages for rate in (stage.rate, stage.to))]
+    return max((rate for rate in rates if rate is not None), default=None)
 
 
 def _rate(windows: Sequence[Window]) -> float:

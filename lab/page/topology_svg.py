@@ -22,8 +22,8 @@ from lab.words import fault_at, fault_short
 _BOX_H = 38.0
 _ROW_H = 58.0
 _GAP = 36.0
-_MIN_GAP_CARRYING = 66.0
-"""Between boxes where links say what they carry: room for `195 KiB/s`."""
+_MIN_GAP_CARRYING = 74.0
+"""Between boxes where links say what they carry: room for `9.94 KiB/s`."""
 
 _ALONG = 0.6
 """How far along a link its words stand: links that fan out are apart there."""
@@ -215,7 +215,7 @@ def _below(lines: Sequence[str], points: Sequence[tuple[float, float]], broken: 
     """What is measured on a link, under its middle: below the bolt where there is one."""
     middle = len(points) // 2
     (ax, ay), (bx, by) = points[middle - 1], points[middle]
-    along = 0.5 if broken else _ALONG
+    along = 0.5 if broken or ay == by else _ALONG
     x, y = ax + (bx - ax) * along, ay + (by - ay) * along + (22 if broken else 12)
     said = [line for line in lines if line]
     return "".join(

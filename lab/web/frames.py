@@ -93,6 +93,7 @@ def run(state: RunState) -> dict[str, Any]:
         "faults": _bands(state),
         "designs": {
             name: {**_columns(design, 0), "bounds": bounds(state, design),
+                   "rate": charts.planned_rate(what.designs[name].load),
                    "watch": _watched(state, design, 0)}
             for name, design in state.designs.items()
         },
@@ -183,30 +184,3 @@ def _column(
         rose = before is not None and now is not None and now >= before
         steps.append(charts.number((now or 0.0) - (before or 0.0)) if rose else None)
     return steps
-
-
-def apply(page: dict[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
-    """What live.js does with a frame, for tests: the page after it."""
-    shown = {**page, **{k: body[k] for k in ("n", "clock", "phase", "finished")}}
-    shown["slots"] = {**page.get("slots", {}), **body["slots"]}
-    if "run" in body:
-        shown["run"] = body["run"]
-    elif "add" in body:
-        shown["run"] = {**page["run"], "designs": _grown(page["run"]["designs"], body["add"])}
-    if shown.get("run"):
-        shown["run"] = {**shown["run"], "faults": body["bands"]}
-    return shown
-
-
-def _grown(designs: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
-    grown = {}
-    for name, design in designs.items():
-        new = added[name]
-        columns = {key: [*design[key][: new["from"]], *new[key]] for key in _COLUMNS}
-        start = new["watch"]["from"]
-        watch = [
-            [*column[:start], *more]
-            for column, more in zip(design["watch"], new["watch"]["columns"], strict=True)
-        ]
-        grown[name] = {**design, **columns, "bounds": new["bounds"], "watch": watch}
-    return grown

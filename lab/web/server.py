@@ -71,7 +71,7 @@ class PageServer:
             self._hub.emit(message)
 
     def __enter__(self) -> Self:
-        self._socket = _listen(self._port)
+        self._socket = _listen(self._port, live=self._hub is not None)
         self._port = self._socket.getsockname()[1]
         config = uvicorn.Config(
             _bound(self._app, self._hub),
@@ -128,16 +128,18 @@ def _bound(app: App, hub: Hub | None) -> ASGIApp:
     return asgi
 
 
-def _listen(port: int) -> socket.socket:
+def _listen(port: int, *, live: bool) -> socket.socket:
+    """A socket on that port, of which only a live page can be done without."""
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((HOST, port))
         listening.listen(64)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         listening.close()
+        why = error.strerror if isinstance(error, OSError) else "ports end at 65535"
         raise EngineError(
-            f"no live page: port {port} of {HOST}: {error.strerror}",
-            remedy="choose another with --port, or run with --no-page",
+            f"no page: port {port} of {HOST}: {why}",
+            remedy="choose another with --port" + (", or run with --no-page" if live else ""),
         ) from error
     return listening

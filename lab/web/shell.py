@@ -63,7 +63,7 @@ def run_page(view: View, run_id: str, *, growing: bool, token: str) -> str:
 <h1>{escape(what.question)}</h1>
 {cards.timeline(what, view.slots["clock"])}
 <p class="stale" id="stale" role="status"></p>
-{_slot(view, "missing")}{_slot(view, "headline")}{_slot(view, "alarm")}
+{_slot(view, "missing")}{_slot(view, "headline")}{_slot(view, "alarm")}{_slot(view, "states")}
 {cards.slot("guess", view.slots["guess"], css="guess")}
 <p class="hidden" id="told" aria-live="polite"></p>
 </header>

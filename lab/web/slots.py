@@ -22,7 +22,7 @@ from lab.report import html as report
 from lab.topology import Link
 from lab.units import format_byte_rate, format_count, format_share
 from lab.verdict import Status
-from lab.words import Tone, claims_of, moment, result_words
+from lab.words import Tone, claims_of, design_state, moment, result_words
 
 _LOG_LINES = 200
 """More of the log than this is in the run's folder; a page has to stay light."""
@@ -43,6 +43,7 @@ def slots(state: RunState, numbers: Numbers | None, missing: str = "") -> dict[s
         "clock": clock(state),
         "headline": _headline(state),
         "alarm": report.alarm(state.record) if state.record else "",
+        "states": states(state),
         "guess": guess(state),
         "log": log(state.log),
         "faults": faults(state),
@@ -82,14 +83,24 @@ def design(state: RunState, name: str, numbers: Numbers | None) -> dict[str, str
 def clock(state: RunState) -> str:
     """`T+26 s` and which phase that is."""
     if state.record is not None:
-        return f"{state.record.experiment.duration_s:g} s<small>finished</small>"
+        return f"{state.record.experiment.duration_s:g} s <small>finished</small>"
     if not state.phase:
-        return "–<small>starting</small>"
-    return f"{escape(moment(int(state.clock_s)))}<small>{escape(state.phase)}</small>"
+        return "– <small>starting</small>"
+    return f"{escape(moment(int(state.clock_s)))} <small>{escape(state.phase)}</small>"
 
 
 def _headline(state: RunState) -> str:
     return report.headline(state.record) if state.record else cards.verdict(*headline(state))
+
+
+def states(state: RunState) -> str:
+    """Each design in one line, for screens on which the cards stand below each other."""
+    items = []
+    for index, name in enumerate(state.designs):
+        told = design_state(state.record, name) if state.record else story(state, name)
+        link = f'<a href="#d{index}">{escape(name)}</a>'
+        items.append(f'<li>{link} <span class="{told.tone}">{escape(str(told))}</span></li>')
+    return f'<ul class="states" aria-label="Designs">{"".join(items)}</ul>'
 
 
 def guess(state: RunState) -> str:
@@ -215,20 +226,21 @@ def claims(chosen: DesignState, *, hidden: bool) -> str:
                 f'<span class="{tone}">{escape(text)}</span>',
             )
         )
-    head = ("claim", "budget", "so far") if hidden else ("claim", "predicted", "budget", "so far")
+    side = () if hidden else ("predicted",)
+    head = ("claim", *side, "bad requests", "so far")
     return tables.table(head, rows, f"Claims about {chosen.name}")
 
 
 def _budget(claim: ClaimState) -> str:
-    """Bad operations so far beside those that the claim allows."""
+    """Requests that went against the claim so far, beside as many as it allows."""
     if claim.status not in ("holding", "broken") or not claim.budget:
         return "–"
     full = max(claim.used, claim.budget)
     used, over = min(claim.used, claim.budget), max(0.0, claim.used - claim.budget)
-    words = f"{format_count(round(claim.used))} of {format_count(round(claim.budget))}"
+    words = f"{format_count(round(claim.used))}, {format_count(round(claim.budget))} allowed"
     return (
         f'<span class="number">{words}</span>'
-        f'<svg class="budget" viewBox="0 0 {_BAR_W:g} 8" role="img" aria-label="{words} used">'
+        f'<svg class="budget" viewBox="0 0 {_BAR_W:g} 8" role="img" aria-label="{words}">'
         f'<rect width="{_BAR_W:g}" height="8"/>'
         f'<rect class="used" width="{_BAR_W * used / full:.1f}" height="8"/>'
         f'<rect class="over" x="{_BAR_W * used / full:.1f}" '

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +20,9 @@ from lab.page.charts import Numbers
 from lab.plan import deploy
 from lab.record import Record
 from lab.web import Recording, shell
-from lab.web.frames import apply, at, frame, view
+from lab.web.frames import at, frame, view
 from tests.unit import records, streams
+from tests.unit.pages import shown_after
 
 BARE, DEFAULT, SIZED = records.DESIGNS
 RECORD = streams.record()
@@ -44,7 +46,7 @@ def _page(recording: Recording, counts: list[int]) -> dict[str, Any]:
     old = None
     for count in counts:
         new = view(recording, count)
-        page = apply(page, frame(recording, old, new))
+        page = shown_after(page, frame(recording, old, new))
         old = new
     return page
 
@@ -158,6 +160,15 @@ def test_a_fault_of_one_design_is_told_and_drawn_there_alone() -> None:
     assert f"{BARE}: latency 200 ms on app -&gt; db" in then["slots"]["faults"]
     assert "healthy so far" in then["slots"]["d2.pill"]
     assert "failing since T+8 s" in then["slots"]["d0.pill"]
+
+
+def test_a_budget_says_what_it_counts_and_the_clock_has_a_gap() -> None:
+    seen = at(Recording(MESSAGES), 14.0, whole=False)["slots"]
+    assert re.search(r">\d+, \d+ allowed<", seen["d0.claims"])
+    assert ">bad requests<" in seen["d0.claims"]
+    assert seen["clock"] == "T+14 s <small>fault</small>"
+    assert seen["states"].count("<li>") == 3
+    assert f'<a href="#d0">{BARE}</a> <span class="bad">✗ failing since T+8 s' in seen["states"]
 
 
 def test_hostile_text_stays_text() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lab.claims import parse_claim
-from lab.live.reducer import RunState, reduce
+from lab.live.reducer import DesignState, RunState, reduce
 from lab.live.screen import so_far
 from lab.live.story import answer, claim_words, headline, now, story
 from lab.messages import FaultChanged, Guessed, Hello, Message, PhaseStarted, Progress, Second
@@ -87,6 +87,15 @@ def test_the_last_second_in_numbers(messages: list[Message]) -> None:
     assert "http 500" in now(state.designs[BARE])
     assert now(state.designs[DEFAULT]).endswith("every second.")
     assert now(RunState().designs.get(BARE) or reduce(messages[:1]).designs[BARE]) == ""
+
+
+def test_nothing_open_does_not_grow_less() -> None:
+    windows = [{**_window(t), "in_flight": 29 * (5 - t)} for t in range(6)]
+    told = DesignState("a", seconds=tuple(windows))
+    assert now(told) == "60 requests ended: 60 ok; 0 open."
+    assert now(replace(told, seconds=told.seconds[:5])) == "60 requests ended: 60 ok; 29 open."
+    fewer = [{**_window(t), "in_flight": 100 - 10 * t} for t in range(6)]
+    assert now(DesignState("a", seconds=tuple(fewer))).endswith("; 50 open, −10 every second.")
 
 
 def test_a_design_without_claims_to_follow_is_told_by_its_symptoms(record: Record) -> None:

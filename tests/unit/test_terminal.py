@@ -17,7 +17,7 @@ from lab.errors import UsageError
 from lab.live.reducer import reduce
 from lab.live.screen import picture, sparkline
 from lab.live.terminal import Terminal
-from lab.messages import Hello, Message, Noted, PhaseStarted, Second
+from lab.messages import FaultChanged, Hello, Message, Noted, PhaseStarted, Second
 from lab.record import Record
 from tests.unit import records
 
@@ -151,6 +151,16 @@ def test_json_is_one_object_a_line(record: Record) -> None:
     seconds = [body for body in bodies if body["is"] == "Second"]
     assert len(seconds) == 35 * len(records.DESIGNS)
     assert {"design", "t", "due", "p99", "in_flight"} <= seconds[0].keys()
+
+
+def test_json_tells_the_same_fault_of_two_designs_apart(record: Record) -> None:
+    faults = (replace(record.faults[0], design=name) for name in records.DESIGNS[:2])
+    told = _told((FaultChanged(fault, "bit") for fault in faults), Stream(), "json")
+    bodies = [json.loads(line) for line in told.splitlines()]
+    assert [body["key"] for body in bodies] == [f"{n}/latency" for n in records.DESIGNS[:2]]
+    assert [(body["design"], body["name"]) for body in bodies] == [
+        (name, "latency") for name in records.DESIGNS[:2]
+    ]
 
 
 def test_an_unknown_mode_is_refused_with_the_modes_there_are() -> None:

@@ -112,3 +112,27 @@ def _drawn(record: Record, design: str) -> str:
 
 def _classes(root: Element) -> list[str]:
     return [element.get("class") or "" for element in root.iter()]
+
+
+def test_what_stands_at_links_stays_in_the_drawing_and_off_the_boxes(record: Record) -> None:
+    """Under a broken link stand what was measured and what it carries; 5.6 px are a character."""
+    what = record.experiment
+    carried = dict.fromkeys(what.designs["pool-sized"].topology.all_links, "9.94 KiB/s")
+    for faults in ((), record.faults):
+        svg = fromstring(topology_svg(what, faults, "pool-sized", carried))  # noqa: S314 - our own
+        width, height = (float(value) for value in svg.attrib["viewBox"].split()[2:])
+        boxes = [
+            (float(box.attrib["x"]), float(box.attrib["y"]), float(box.attrib["width"]))
+            for box in svg.iter()
+            if box.attrib.get("class", "").startswith("box")
+        ]
+        texts = [text for text in svg.iter() if text.attrib.get("class") == "carried"]
+        assert len(texts) == len(carried) + len(faults)
+        for text in texts:
+            x, y = float(text.attrib["x"]), float(text.attrib["y"])
+            half = 5.6 * len(text.text or "") / 2
+            assert y + 3 <= height
+            assert 0 <= x - half <= x + half <= width
+            for left, top, wide in boxes:
+                apart = x + half <= left or x - half >= left + wide
+                assert apart or y - 8 >= top + 38 or y + 3 <= top, (text.text, x, y, left, top)

@@ -33,11 +33,16 @@ Lab.board = (places) => {
     return seconds.map((middle, i) => (middle < until && values && values[i] != null ? values[i] : null));
   }
 
+  /* What is known at the moment shown: a replay has the scales that were seen then. */
+  function seen(values) {
+    return (values ?? []).filter((_, i) => i + 0.5 < until);
+  }
+
   /* Every design gets the range that the most extreme one needs: what looks equal is equal. */
   function most(column) {
     let top = 0;
     for (const design of Object.values(run.designs)) {
-      for (const value of column(design) ?? []) if (value > top) top = value;
+      for (const value of column(design)) if (value > top) top = value;
     }
     return top;
   }
@@ -48,7 +53,22 @@ Lab.board = (places) => {
 
   function upTo(column, chart) {
     const limit = most((design) => limits(design, chart).map((bound) => bound.value));
-    return [0, (Math.max(most(column), limit) || 1) * 1.25];
+    return [0, (Math.max(most((design) => seen(column(design))), limit) || 1) * 1.25];
+  }
+
+  /* As many as are planned in a second, and what chance may add to that. What a queue sets free all
+     at once goes beyond, cut off with its number, so that the seconds around it keep their height. */
+  function planned() {
+    const designs = Object.values(run.designs);
+    if (!designs.length || !designs.every((design) => design.rate)) return null;
+    return most((design) => [design.rate + 4 * Math.sqrt(design.rate)]);
+  }
+
+  const sums = (design) => design.ok.map((_, i) => design.ok[i] + design.fail[i] + design.info[i]);
+
+  function outcomesRange() {
+    const top = planned();
+    return top === null ? upTo(sums, "outcomes") : [0, top];
   }
 
   function latencyRange() {
@@ -58,9 +78,9 @@ Lab.board = (places) => {
     };
     let known = 0;
     for (const design of Object.values(run.designs)) {
-      design.p50.forEach(see);
-      design.p99.forEach(see);
-      known += design.p50.length;
+      seen(design.p50).forEach(see);
+      seen(design.p99).forEach(see);
+      known += seen(design.p50).length;
       limits(design, "latency").forEach((bound) => see(bound.value));
     }
     if (!known) return [0.001, Math.max(1, high * 4)];
@@ -116,7 +136,7 @@ Lab.board = (places) => {
     ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
     ctx.clip();
     for (const fault of run.planned ?? []) {
-      if (run.faults.some((other) => other.name === fault.name)) continue;
+      if (faults.some((other) => other.name === fault.name)) continue;
       ctx.strokeStyle = colour("edge");
       ctx.lineWidth = devicePixelRatio;
       ctx.setLineDash([4 * devicePixelRatio, 4 * devicePixelRatio]);
@@ -233,15 +253,41 @@ Lab.board = (places) => {
       const right = u.valToPos(bound.to, "x", true);
       const room = right > bbox.left + bbox.width * 0.4;
       ctx.textAlign = room ? "right" : "left";
-      ctx.lineJoin = "round";
-      ctx.save();
-      ctx.strokeStyle = colour("card");
-      ctx.lineWidth = 3 * px;
       const x = room ? right - 3 * px : left + 3 * px;
-      ctx.strokeText(bound.text, x, y - 5 * px);
+      const width = ctx.measureText(bound.text).width;
+      ctx.save();
+      ctx.globalAlpha = 0.88;
+      ctx.fillStyle = colour("card");
+      ctx.fillRect((room ? x - width : x) - 3 * px, y - 16 * px, width + 6 * px, 14 * px);
       ctx.restore();
       ctx.fillText(bound.text, x, y - 5 * px);
     }
+    ctx.restore();
+  }
+
+  /* Bars that are higher than the chart: their number at the top, with an arrow. */
+  function cutOff(u) {
+    const { ctx, bbox } = u;
+    const px = devicePixelRatio;
+    ctx.save();
+    ctx.font = `600 ${11 * px}px system-ui, sans-serif`;
+    ctx.textAlign = "left";
+    u.data[1].forEach((value, i) => {
+      if (value === null || value <= u.scales.y.max) return;
+      const x = u.valToPos(seconds[i], "x", true);
+      const text = three(value);
+      const left = Math.min(x + 5 * px, bbox.left + bbox.width - ctx.measureText(text).width - 3 * px);
+      const y = bbox.top + bbox.height * 0.3;
+      ctx.fillStyle = colour("card");
+      ctx.fillRect(left - 2 * px, y - 10 * px, ctx.measureText(text).width + 4 * px, 13 * px);
+      ctx.fillStyle = colour("ink");
+      ctx.fillText(text, left, y);
+      ctx.beginPath();
+      ctx.moveTo(x, bbox.top);
+      ctx.lineTo(x - 4 * px, bbox.top + 7 * px);
+      ctx.lineTo(x + 4 * px, bbox.top + 7 * px);
+      ctx.fill();
+    });
     ctx.restore();
   }
 
@@ -276,7 +322,7 @@ Lab.board = (places) => {
         return [stacked(ok, fail, info), stacked(ok, fail), ok];
       },
       series: [bars("info", "dots"), bars("fail", "hatch"), bars("ok")],
-      scale: { range: () => upTo((d) => d.ok.map((_, i) => d.ok[i] + d.fail[i] + d.info[i]), "outcomes") },
+      scale: { range: outcomesRange }, above: true,
       write: three, name: "outcomes", shown: ([all, good, ok], at) =>
         (ok[at] === null ? [null, null, null] : [ok[at], good[at] - ok[at], all[at] - good[at]]),
     }),
@@ -301,7 +347,7 @@ Lab.board = (places) => {
   function readout(place, chart, u) {
     const { unit, outputs, words } = place.lab;
     const at = u.cursor.idx ?? (run.finished && until === Infinity ? null : last(u.data[1]));
-    unit.textContent = at === null || at < 0 ? words : `T+${at} s`;
+    unit.textContent = u.cursor.idx == null ? words : `${words} · T+${at} s`;
     const values = at === null || at < 0 ? [] : chart.shown
       ? chart.shown(u.data.slice(1), at) : u.data.slice(1).map((column) => column[at]);
     outputs.forEach((output, i) => {
@@ -330,6 +376,7 @@ Lab.board = (places) => {
         drawClear: [(u_) => bands(u_, faultsOf(name))],
         draw: [(u_) => {
           bounds(u_, run.designs[name], chart.name);
+          if (chart.above) cutOff(u_);
           labels(u_, kind === "latency", faultsOf(name));
         }],
         setCursor: [(u_) => readout(place, chart, u_)],
@@ -378,6 +425,10 @@ Lab.board = (places) => {
     },
     get at() {
       return charts[0]?.cursor.idx ?? -1;
+    },
+    /* Up to where each chart's axis goes. */
+    get tops() {
+      return charts.map((u) => u.scales.y.max);
     },
     get length() {
       return seconds.length;

@@ -12,6 +12,8 @@
   const stale = document.getElementById("stale");
   const told = document.getElementById("told");
   const slots = new Map([...document.querySelectorAll("[data-slot]")].map((el) => [el.dataset.slot, el]));
+  /* A band begins at a rounded moment: this much later the fault is in force for certain. */
+  const JUST_AFTER_S = 0.05;
   const icons = { play: "M2 1 L11 6 L2 11 Z", pause: "M2 1 H5 V11 H2 Z M7 1 H10 V11 H7 Z" };
 
   /* `newest` is what the run has come to; `at` is the moment looked at, null to follow the run. */
@@ -184,7 +186,8 @@
   function key(event) {
     const now = at ?? (newest.finished ? Math.ceil(newest.run.duration) : newest.clock);
     const moments = {
-      ArrowLeft: now - 1, ArrowRight: now + 1, Home: 0, End: Infinity, f: page.nextFault(at ?? -1) + 1,
+      ArrowLeft: Math.floor(now) - 1, ArrowRight: Math.floor(now) + 1, Home: 0, End: Infinity,
+      f: page.nextFault(at ?? -1, newest.bands) + JUST_AFTER_S,
     };
     if (event.key in moments) { stop(); look(moments[event.key]); return true; }
     if (/^[1-9]$/.test(event.key)) return alone(Number(event.key));
@@ -238,5 +241,5 @@
     if (stale.textContent !== text) stale.textContent = text;
   }, 1000);
 
-  Lab.debug = { lags, newest };
+  Lab.debug = { lags, newest, board: page.board };
 })();

@@ -69,15 +69,16 @@ Lab.page = (hooks = {}) => {
     if (done && run) done.style.width = `${Math.min(100, (100 * at) / run.duration)}%`;
   }
 
-  function nextFault(after) {
-    const starts = run.faults.map((fault) => Math.floor(fault.from)).sort((a, b) => a - b);
-    return starts.find((second) => second > after) ?? starts[0] ?? 0;
+  /* When the next of these faults begins after a moment; behind the last, the first. */
+  function nextFault(after, faults) {
+    const starts = faults.map((fault) => fault.from).sort((a, b) => a - b);
+    return starts.find((from) => from > after) ?? starts[0] ?? 0;
   }
 
   function step(event) {
     const at = board.at;
     const targets = {
-      ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: board.length - 1, f: nextFault(at),
+      ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: board.length - 1, f: Math.floor(nextFault(at + 1 - 1e-6, run.faults)),
     };
     if (!(event.key in targets)) return false;
     board.moveTo(targets[event.key]);
