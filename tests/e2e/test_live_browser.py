@@ -314,6 +314,23 @@ def test_a_chart_keeps_its_unit_and_the_scale_of_what_was_planned(
         assert run_script(browser, units) == written
 
 
+@pytest.mark.parametrize("width", [390, 1440])
+def test_a_crosshair_moves_nothing(
+    browser: Chrome, library: str, record: Record, width: int
+) -> None:
+    open_page(browser, f"{library}/runs/{record.run_id}", width)
+    wait_for(browser, "Lab.debug && Lab.debug.newest.finished")
+    places = (
+        "return [...document.querySelectorAll('.plot')]"
+        ".map(e => Math.round(e.getBoundingClientRect().top))"
+    )
+    before = run_script(browser, places)
+    run_script(browser, "Lab.debug.board.moveTo(24)")
+    wait_for(browser, "document.querySelector('figcaption small').textContent.includes('T+24 s')")
+    assert run_script(browser, places) == before
+    assert _fits(browser, width)
+
+
 def test_on_a_phone_every_design_is_told_before_the_first_card(browser: Chrome, told: Told) -> None:
     told.until(15)
     open_page(browser, told.server.address, 390)
