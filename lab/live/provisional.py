@@ -11,9 +11,9 @@ holds so far.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any, Literal
 
 from lab.checkers.seconds import bound_key
@@ -180,12 +180,11 @@ def _bound_seconds(claim: Claim) -> int:
 def _sent(seconds: Sequence[Mapping[str, Any]], first: int, end: int) -> int:
     """How many operations were sent in these seconds, by their numbers: ended, or open since."""
     first, end = max(0, first), max(0, end)
-    opened = [0, *(window["in_flight"] for window in seconds[max(0, first - 1) : end])]
-    opened = opened if first == 0 else opened[1:]
-    grown = (after - before for before, after in pairwise(opened))
-    return sum(
-        max(0, window["due"] + more) for window, more in zip(seconds[first:end], grown, strict=True)
-    )
+    if first >= end:
+        return 0
+    before = seconds[first - 1]["in_flight"] if first else 0
+    ended = sum(window["due"] for window in seconds[first:end])
+    return int(ended + seconds[end - 1]["in_flight"] - before)
 
 
 def _rate_per_s(span: Span, seconds: Sequence[Mapping[str, Any]]) -> float:
@@ -193,12 +192,12 @@ def _rate_per_s(span: Span, seconds: Sequence[Mapping[str, Any]]) -> float:
 
     A system that stalls finishes few, but those that wait will count as well.
     """
-    inside = [i for i, window in enumerate(seconds) if span.start_s <= float(window["t"])]
-    stretches = ((0, len(seconds)), (inside[0], len(seconds)))
+    end = len(seconds)
+    inside = bisect_left(seconds, span.start_s, key=lambda window: float(window["t"]))
     if "slower" in seconds[-1]:
-        return max(_sent(seconds, first, end) / (end - first) for first, end in stretches)
+        return max(_sent(seconds, first, end) / (end - first) for first in (0, inside))
     return max(
-        sum(float(w["due"]) for w in seconds[first:end]) / (end - first) for first, end in stretches
+        sum(float(w["due"]) for w in seconds[first:]) / (end - first) for first in (0, inside)
     )
 
 

@@ -61,6 +61,16 @@ def test_what_does_not_exist_is_named(args, words):
     assert "Traceback" not in finished.stderr
 
 
+@pytest.mark.local
+@pytest.mark.parametrize("wrong", [("--port", "99999"), ("--progress", "fancy")])
+def test_a_run_that_is_refused_leaves_no_folder(tmp_path, wrong):
+    """What could not begin is no run: `lab view` has nothing to list."""
+    finished = lab("run", "reddit-hug", "--engine", "local", "--runs", str(tmp_path), *wrong)
+    assert finished.returncode == 2, finished.stderr
+    assert "Traceback" not in finished.stderr
+    assert not list(tmp_path.glob("*/*"))
+
+
 def test_asked_for_docker_without_one_the_remedy_is_a_command(tmp_path):
     """A dead daemon: exit code 4, where it was looked for, and what to do."""
     nowhere = f"unix://{tmp_path}/none"
