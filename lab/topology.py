@@ -81,7 +81,9 @@ class Service:
     """One service of a topology. `cpus` in cores, `memory_bytes` in bytes, None is no limit.
 
     `tmpfs` are `/target:options`, `volumes` `name:/target`; `sized` are the mount options of those
-    volumes, by name, that are in memory and have a size (`size=64m`).
+    volumes, by name, that are in memory and have a size (`size=64m`). `certificates` is the folder
+    that gets a certificate of the run's authority, its key and the authority's own certificate;
+    `trusts` one that gets the last of these alone.
     """
 
     name: str
@@ -101,6 +103,8 @@ class Service:
     replicas: int = 1
     shared: bool = False
     scrape: Scrape | None = None
+    certificates: str | None = None
+    trusts: str | None = None
     user: str | None = None
     working_dir: str | None = None
     stop_signal: str | None = None

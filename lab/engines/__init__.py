@@ -49,6 +49,7 @@ from lab.engines.abilities import (
     Version,
     WallClock,
 )
+from lab.engines.certified import Certified, Flaw, Handshake, Outcome
 from lab.engines.packets import Disturbable, Disturbance, Unpluggable, Volley
 
 if TYPE_CHECKING:  # small processes of an engine start quicker without the whole language of files
@@ -60,6 +61,7 @@ __all__ = [
     "Answer",
     "Armable",
     "Bypasses",
+    "Certified",
     "Cluster",
     "DiskFillable",
     "DiskLimits",
@@ -74,12 +76,15 @@ __all__ = [
     "Executable",
     "FileLimitable",
     "FileLimits",
+    "Flaw",
     "Handling",
+    "Handshake",
     "Interceptable",
     "Killable",
     "Life",
     "Limits",
     "MemoryLimitable",
+    "Outcome",
     "Partitionable",
     "Pausable",
     "Point",

@@ -10,6 +10,7 @@ from lab.faults.app_error import AppError
 from lab.faults.bandwidth import Bandwidth
 from lab.faults.base import Fault, Observation, refusal
 from lab.faults.blackhole import Blackhole
+from lab.faults.certificate import Certificate
 from lab.faults.clock_skew import ClockSkew
 from lab.faults.corrupt import Corrupt
 from lab.faults.cpu_limit import CpuLimit
@@ -57,6 +58,7 @@ KINDS: Final[Mapping[str, type[Fault]]] = {
         AppError,
         Bandwidth,
         Blackhole,
+        Certificate,
         Corrupt,
         ClockSkew,
         CpuLimit,

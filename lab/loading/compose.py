@@ -5,6 +5,8 @@ x-lab:
   links: ["app -> db:5432"]             who opens connections to whom; each gets a proxy
   shared: [db]                          run once for all designs
   metrics: {app: 8000, db: postgres}    port or port/path that speaks Prometheus, or an exporter
+  certificates: {db: /certs}            folder for a certificate, its key and the run's authority
+  trusts: {app: /certs}                 folder for the authority alone
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ EXPORTERS = {"postgres": 5432, "redis": 6379}
 _SERVICE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ENTRY = re.compile(r"([\w.-]+):(\d+)")
 _SIZED = re.compile(r"(^|,)size=\d+(\.\d+)?[kmg%]?(,|$)", re.IGNORECASE)
+_FOLDER = re.compile(r"(/(?!\.\.?(/|$))[\w.-]+)+/?")
 _SCRAPE = re.compile(r"(\d+)(/\S*)?")
 
 
@@ -41,6 +44,8 @@ class LabBlock(BaseModel):
     links: list[str] = Field(default_factory=list, examples=[["app -> db:5432"]])
     shared: list[str] = Field(default_factory=list, description="services all designs share")
     metrics: dict[str, str] = Field(default_factory=dict, examples=[{"app": "8000"}])
+    certificates: dict[str, str] = Field(default_factory=dict, examples=[{"db": "/certs"}])
+    trusts: dict[str, str] = Field(default_factory=dict, examples=[{"app": "/certs"}])
 
 
 def load_topology(path: Path, name: str) -> Topology:
@@ -63,13 +68,21 @@ def load_topology(path: Path, name: str) -> Topology:
     services = {s: ServiceReader(reader, s, path.resolve().parent).read() for s in names}
     _check_services(reader, services)
     entry, links, shared, scrapes = _lab_block(reader, services)
+    certificates = _folders(reader, services, "certificates")
+    trusts = _folders(reader, services, "trusts")
     check_schema(reader)
     reader.finish()
     assert entry is not None  # noqa: S101 - otherwise something was noted
     return Topology(
         name=name,
         services={
-            s: replace(service, shared=s in shared, scrape=scrapes.get(s))
+            s: replace(
+                service,
+                shared=s in shared,
+                scrape=scrapes.get(s),
+                certificates=certificates.get(s),
+                trusts=trusts.get(s),
+            )
             for s, service in services.items()
         },
         links=tuple(links),
@@ -240,6 +253,23 @@ def _links(
         else:
             links.append(link)
     return links
+
+
+def _folders(reader: Reader, services: Mapping[str, Service], key: str) -> dict[str, str]:
+    """Folders of containers by service; a mistake in another field is noted there."""
+    texts = reader.document.at(("x-lab", key))
+    found: dict[str, str] = {}
+    for service, text in texts.items() if isinstance(texts, dict) else ():
+        path: KeyPath = ("x-lab", key, service)
+        _exists(reader, services, service, path, key=True)
+        if not isinstance(text, str):
+            continue
+        if not _FOLDER.fullmatch(text):
+            message = f"`{text}` is not a folder in the container"
+            reader.wrong(path, message, "write a path from the root, like /certs")
+        else:
+            found[service] = text.rstrip("/")
+    return found
 
 
 def _scrape(reader: Reader, text: str, path: KeyPath) -> Scrape:

@@ -19,7 +19,7 @@ from lab.faults import KINDS, Injection, refusal
 from lab.faults.base import LOOK_S, Fault
 from lab.loading import find_topology, load_topology
 from lab.plan import Instance, deploy_topology
-from tests.contract import database
+from tests.contract import certificates, database
 from tests.contract.engines import MODES, up_on
 
 LATE_S: dict[int, dict[str, float]] = {}
@@ -203,6 +203,7 @@ def is_refused(fault: Fault, cluster: Cluster) -> bool:
 def test_every_kind_has_a_case():
     """A new fault kind without a case here would go untested."""
     tried = [*CASES.values(), *database.CASES.values(), *database.LASTING.values()]
+    tried += certificates.CASES.values()
     assert {fault.kind for fault in tried} == set(KINDS)
 
 

@@ -12,6 +12,7 @@ from docker.errors import NotFound
 
 from lab.engines import Bypasses, Driver, Exchange, Limits, Probe, State, Traffic, Usage
 from lab.engines.docker.cables import Cables, StartAgent, Unplugging
+from lab.engines.docker.certificates import Certificates
 from lab.engines.docker.clocks import Clocks
 from lab.engines.docker.daemon import Daemon
 from lab.engines.docker.deaths import Deaths
@@ -42,6 +43,7 @@ _HTTP_TIMEOUT_S = 10.0
 
 
 class DockerCluster(
+    Certificates,
     Clocks,
     Failing,
     Intercepting,
@@ -223,7 +225,13 @@ class DockerCluster(
         held = await self._handles.insider.left() if self._handles.insider else []
         packets = await self.packet_residue()
         packets += await self._cables.residue(self.deployment.instances)
-        others = [*await self.armed(), *held, *self._commands_left(), *await self.spoilt_names()]
+        others = [
+            *await self.bad_certificates(),
+            *await self.armed(),
+            *held,
+            *self._commands_left(),
+            *await self.spoilt_names(),
+        ]
         return [*left, *limited, *shut, *packets, *others]
 
     async def bypasses(self) -> Bypasses | None:

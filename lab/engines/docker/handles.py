@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from lab.engines.authority import Authority
+
 if TYPE_CHECKING:
     from lab.engines.docker.driver_channel import DockerDriver
     from lab.engines.docker.execution import DockerSession
@@ -25,6 +27,7 @@ class Handles:
     drivers: dict[str, DockerDriver] = field(default_factory=dict)
     urls: dict[str, str] = field(default_factory=dict)
     insider: Insider | None = None
+    authority: Authority = field(default_factory=Authority)
     sessions: list[tuple[str, DockerSession]] = field(default_factory=list)
     replacer: Replacer | None = None
     retired: dict[str, list[str]] = field(default_factory=dict)

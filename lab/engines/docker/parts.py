@@ -320,8 +320,13 @@ def _published(*ports: int) -> Config:
 
 @cache
 def _agent_code() -> bytes:
-    """The network agent, which knows nothing of the rest."""
-    return _code("agent", Path(__file__).with_name("agent"))
+    """The network agent, which of the rest knows one file alone: the folders hold nothing else."""
+    handshake = "lab/engines/handshake.py"
+    return _code(
+        "agent",
+        Path(__file__).with_name("agent"),
+        {f"{_HOME}/{handshake}": Path(lab.__file__).parent.parent / handshake},
+    )
 
 
 @cache
@@ -330,9 +335,9 @@ def _package() -> bytes:
     return _code("lab", Path(lab.__file__).parent)
 
 
-def _code(name: str, root: Path) -> bytes:
-    """A package's source as a tar, for the lab's home in a container."""
+def _code(name: str, root: Path, also: Mapping[str, Path] | None = None) -> bytes:
+    """A package's source as a tar, for the lab's home in a container; and other files."""
     files = {
         f"{_HOME}/{name}/{path.relative_to(root).as_posix()}": path for path in root.rglob("*.py")
     }
-    return archive(dict(sorted(files.items())))
+    return archive(dict(sorted({**files, **(also or {})}.items())))

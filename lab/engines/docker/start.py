@@ -8,9 +8,11 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
+from lab.engines.docker.certificates import addresses_of
 from lab.engines.docker.channel import Channel
 from lab.engines.docker.containers import (
     Config,
+    archive,
     clock_archive,
     files_archive,
     instance_config,
@@ -158,6 +160,9 @@ class Instances:
         )
         if clock := clock_archive(instance, self._deployment):
             await self._daemon.call(self._daemon.api.put_archive, container, "/", clock)
+        addresses = addresses_of(instance, self._deployment, self._setting.layout)
+        if found := self._handles.authority.files(instance, addresses):
+            await self._daemon.call(self._daemon.api.put_archive, container, "/", archive(found))
         return container
 
     async def _start(self, instance: Instance, health: Health, links: asyncio.Future[Any]) -> None:

@@ -15,6 +15,7 @@ import psutil
 from lab import __version__
 from lab.engines import Bypasses, Driver, Exchange, Probe, State, Traffic, Usage
 from lab.engines.interception import Intercepting
+from lab.engines.local.certificates import Certificates
 from lab.engines.local.collected import Collector
 from lab.engines.local.execution import Execution
 from lab.engines.local.failing import Failing
@@ -37,7 +38,7 @@ from lab.proxies.greetings import conversation
 _HTTP_TIMEOUT_S = 10.0
 
 
-class LocalCluster(Failing, Intercepting, Scraping, FewFiles, Execution, Replacing):
+class LocalCluster(Certificates, Failing, Intercepting, Scraping, FewFiles, Execution, Replacing):
     """`lab.engines.Cluster`, and `Stoppable`, `Pausable` and `Partitionable` as well."""
 
     engine = "local"
@@ -154,7 +155,7 @@ class LocalCluster(Failing, Intercepting, Scraping, FewFiles, Execution, Replaci
     async def residue(self) -> list[str]:
         """What is not as it was when the cluster came up."""
         left = await residue(self, set(await self.cuts()), self._handles.jobs)
-        left += [*await self.armed_rules(), *await self.armed()]
+        left += [*await self.bad_certificates(), *await self.armed_rules(), *await self.armed()]
         return [*left, *await self.still_limited(), *self._commands_left()]
 
     async def bypasses(self) -> Bypasses | None:

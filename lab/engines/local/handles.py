@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab.engines.authority import Authority
 from lab.engines.local.pipe import Pipe
 from lab.engines.local.program import Program
 from lab.engines.local.supervised import Supervisor
@@ -31,6 +32,8 @@ class Handles:
     programs: dict[str, Program] = field(default_factory=dict)
     own: dict[str, Program] = field(default_factory=dict)
     logs: dict[str, Path] = field(default_factory=dict)
+    homes: dict[str, Path] = field(default_factory=dict)
+    authority: Authority = field(default_factory=Authority)
     jobs: set[str] = field(default_factory=set)
     drivers: dict[str, TalkingDriver] = field(default_factory=dict)
     pipes: dict[str, Pipe] = field(default_factory=dict)

@@ -15,7 +15,7 @@ from pathlib import Path
 import lab
 from lab.engines import Say, Wanted, interception
 from lab.engines.interception import Interception
-from lab.engines.local import prometheus_on_path
+from lab.engines.local import certificates, prometheus_on_path
 from lab.engines.local.cluster import LocalCluster
 from lab.engines.local.collected import Collector
 from lab.engines.local.collector.target import Target
@@ -196,6 +196,9 @@ class BringUp:
         layout = self._layout
         home = self._folder / slug(instance.name)
         home.mkdir(mode=0o755)
+        self.handles.homes[instance.name] = home
+        addresses = certificates.addresses_of(instance, self._deployment, layout)
+        certificates.put(self.handles.authority.files(instance, addresses), home)
         place = Place(
             home,
             layout.instances[instance.name],

@@ -9,6 +9,8 @@ import sys
 import time
 from typing import Any
 
+from lab.engines.handshake import handshake
+
 from .cable import Cable
 from .connections import Connections
 from .datagrams import Datagrams
@@ -36,6 +38,12 @@ class Agent(Datagrams, Echo, Connections, Cable, Names):
     async def publish(self, text: str) -> None:
         """What `/metrics` says from now on."""
         self._exposition = text
+
+    async def handshake(
+        self, address: str, port: int, name: str, authority: str, timeout_s: float
+    ) -> dict[str, str]:
+        """A TLS handshake over a link."""
+        return await handshake(address, port, name, authority, timeout_s)
 
     async def ping(self) -> dict[str, float]:
         """This container's monotonic clock."""

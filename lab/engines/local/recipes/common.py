@@ -26,6 +26,7 @@ def refusals(service: Service, recipe: Recipe) -> list[str]:
     """Why a service cannot run here, as far as that can be seen without starting anything."""
     return [
         *_no_server(recipe),
+        *_certificates(service, recipe),
         *(_places(service, recipe) if not (wrong := recipe.refuses(service)) else wrong),
         *_kernel(service),
         *_limits(service),
@@ -56,6 +57,12 @@ def _no_server(recipe: Recipe) -> Iterator[str]:
         yield f"{why}: pip install '{EXTRA}'"
 
 
+def _certificates(service: Service, recipe: Recipe) -> Iterator[str]:
+    """Only the Python recipe tells all that looks for such a folder where it is now."""
+    if files.certificates_of(service) and recipe.name != "python":
+        yield f"certificates go only to services built on Python here, not to {recipe.server}"
+
+
 def _places(service: Service, recipe: Recipe) -> Iterator[str]:
     """Mounts and volumes where nothing here would look."""
     known = (*recipe.known, *recipe.data, *recipe.looks_in(service))
@@ -63,7 +70,8 @@ def _places(service: Service, recipe: Recipe) -> Iterator[str]:
     texts += [text for file in service.files if (text := _text_of(file.source))]
     named = "\n".join(texts)
     volumes = [files.target_of(text) for text in (*service.volumes, *service.tmpfs)]
-    for target in (*(file.target for file in service.files), *volumes):
+    certificates = files.certificates_of(service)
+    for target in (*(file.target for file in service.files), *volumes, *certificates):
         inside = any(files.within(target, folder) for folder in known)
         around = any(files.within(folder, target) for folder in recipe.data)
         if not inside and not around and target.rstrip("/") not in named:

@@ -53,6 +53,11 @@ def target_of(volume: str) -> str:
     return next(part for part in volume.split(":") if part.startswith("/"))
 
 
+def certificates_of(service: Service) -> list[str]:
+    """The folders that get certificates of the run."""
+    return [folder for folder in (service.certificates, service.trusts) if folder]
+
+
 def texts_of(service: Service) -> list[str]:
     """What a service is told, apart from its files."""
     test = service.healthcheck.test if service.healthcheck else ()

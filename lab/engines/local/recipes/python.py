@@ -140,7 +140,8 @@ def _folders(image: PythonImage, service: Service, home: Path) -> dict[str, Path
     volumes = [files.target_of(text) for text in (*service.volumes, *service.tmpfs)]
     for target in volumes:
         files.inside(home, target).mkdir(parents=True, exist_ok=True)
-    targets = {image.workdir, *(copy.target for copy in image.copies), *volumes}
+    certificates = files.certificates_of(service)
+    targets = {image.workdir, *(copy.target for copy in image.copies), *volumes, *certificates}
     normal = {posixpath.normpath(target) for target in targets} - {"/"}
     return {target: files.inside(home, target) for target in normal}
 
