@@ -39,8 +39,8 @@ async def test_files_volumes_and_order(tmp_path: Path) -> None:
         assert (await lab.ask("/new/store"))["text"] == "from a file again"
         assert await lab.cluster.residue() == []  # the job has ended, as it should
         run_id = lab.cluster.layout.run_id
-        # app, store, cache, other, job, proxy, agent, Prometheus; the network; the volume
-        assert len(left_of(run_id)) == 10
+        # app, store, cache, other, job; namespace, proxy, agent, Prometheus; network; volume
+        assert len(left_of(run_id)) == 11
     assert left_of(run_id) == []
     logs = {path.name for path in (tmp_path / "logs").iterdir()}
     assert {"tiny-app-1.log", "tiny-job-1.log", "lab-toxiproxy.log", "lab-prometheus.log"} <= logs
