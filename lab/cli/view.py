@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -58,7 +59,9 @@ def _serve(runs: Path, port: int, path: str, *, browse: bool | None) -> None:
         print(f"{server.address}{path}  (Ctrl-C ends it)", flush=True)
         if sys.stdout.isatty() if browse is None else browse:
             browse_to(f"{server.address}{path}")
-        try:
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            print(file=sys.stderr)
+        ended = threading.Event()
+        # By hand: a shell that starts this in the background has Python ignore Ctrl-C.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: ended.set())
+        ended.wait()
+        print(file=sys.stderr)
