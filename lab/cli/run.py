@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +17,7 @@ from lab import report, store
 from lab.cli.audience import Audience, show_page, wants_page
 from lab.cli.project import EngineOption, GrafanaOption, RunsOption, choose_engine, experiment_named
 from lab.engines import Engine, Wanted
-from lab.errors import ExitCode, LabError
+from lab.errors import ExitCode
 from lab.experiment import Experiment
 from lab.live.terminal import Terminal
 from lab.loading import doubts
@@ -103,7 +103,7 @@ def _once(
 
 def _drop_if_empty(folder: Path) -> None:
     """A run that said nothing, because it was refused or interrupted before, leaves no folder."""
-    if not any(folder.iterdir()):
+    with suppress(OSError):  # it holds something, or is gone already
         folder.rmdir()
 
 
@@ -168,10 +168,6 @@ async def _interruptible(
             return await task
     except asyncio.CancelledError:
         return None
-    except LabError:
-        if not any(wanted.out.iterdir()):
-            wanted.out.rmdir()
-        raise
 
 
 def _give_up(run_id: str) -> None:

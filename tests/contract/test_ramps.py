@@ -76,17 +76,17 @@ async def test_a_delay_that_changes(lab, start, end):
 @pytest.mark.parametrize("rate", ["200KB/s to 40KB/s", "40KB/s to 200KB/s"])
 async def test_a_rate_that_changes(lab, rate):
     """It is measured at its beginning, in its middle and at its end, and is what it should be."""
-    one, _ = injection(lab, fault("bandwidth", rate=rate), 4.0)
-    record = await one.run()
-    print(record.during)
-    numbers = [float(n) for n in re.findall(r"([\d.]+) KiB/s", record.during)]
-    assert len(numbers) == 3
-    first, _, last = numbers  # what is in between is measured on a busy machine, too
-    slow, quick = (last, first) if rate.startswith("200") else (first, last)
-    assert slow == min(numbers)
-    assert quick > 1.5 * slow
-    assert (record.bit, record.healed) == (True, True)
-    assert await lab.cluster.residue() == []
+    for tries_left in (2, 1, 0):  # a busy machine may spoil one of three short measurements
+        one, _ = injection(lab, fault("bandwidth", rate=rate), 4.0)
+        record = await one.run()
+        print(record.during)
+        assert record.healed
+        assert await lab.cluster.residue() == []
+        numbers = [float(n) for n in re.findall(r"([\d.]+) KiB/s", record.during)]
+        slow, quick = (numbers[-1], numbers[0])[:: 1 if rate.startswith("200") else -1]
+        if len(numbers) == 3 and record.bit and slow == min(numbers) and quick > 1.5 * slow:
+            return
+        assert tries_left, record.during
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_a_mistake_in_a_file_is_shown_with_its_place_and_the_remedy(tmp_path, mi
         (("check", "no-such-run"), "no-such-run"),
         (("run", "reddit-hug", "--engine", "podman"), "docker"),
         (("run", "reddit-hug", "--port", "99999"), "65535"),
-        (("view", "--port", "-1"), "65535"),
+        (("view", "--port", "-1"), "--port"),
     ],
 )
 def test_what_does_not_exist_is_named(args, words):
